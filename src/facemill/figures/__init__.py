@@ -1,0 +1,1 @@
+"""Drawing: shaded meshes, error maps, contact sheets, curves, the 3D page."""

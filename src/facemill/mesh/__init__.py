@@ -1,0 +1,1 @@
+"""The geometry of faces: frames, crop, visibility, watertighting, sampling, surfaces."""

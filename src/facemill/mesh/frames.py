@@ -1,0 +1,77 @@
+"""Coordinate frames and the similarities between them.
+
+The library's own frame is the face frame: millimetres, +x the subject's left, +y up, +z out of the
+face, nose tip at (0, 0, 40). Every other frame is a named similarity here; no factor of 10, 50 or
+100 stands anywhere else.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+NOSE_TIP = np.array([0.0, 0.0, 40.0])
+"""Where the nose tip lies in the face frame, mm (ImFace preprocessing)."""
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """x -> scale * rotation @ x + translation."""
+
+    scale: float = 1.0
+    rotation: Float[np.ndarray, "3 3"] = field(default_factory=lambda: np.eye(3))
+    translation: Float[np.ndarray, "3"] = field(default_factory=lambda: np.zeros(3))
+
+    def apply(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+        """Points in the source frame to points in the target frame, in double precision."""
+        return self.scale * (np.asarray(points, np.float64) @ self.rotation.T) + self.translation
+
+    def apply_to_normals(self, normals: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
+        """Directions, of which a similarity changes only the orientation."""
+        return np.asarray(normals, np.float64) @ self.rotation.T
+
+    def inverse(self) -> "Similarity":
+        """The way back."""
+        back = self.rotation.T
+        return Similarity(1.0 / self.scale, back, -(back @ self.translation) / self.scale)
+
+    def after(self, first: "Similarity") -> "Similarity":
+        """The similarity that does ``first`` and then this one."""
+        return Similarity(
+            self.scale * first.scale,
+            self.rotation @ first.rotation,
+            self.scale * (self.rotation @ first.translation) + self.translation,
+        )
+
+    @property
+    def matrix(self) -> Float[np.ndarray, "4 4"]:
+        """Homogeneous 4 x 4 matrix."""
+        matrix = np.eye(4)
+        matrix[:3, :3] = self.scale * self.rotation
+        matrix[:3, 3] = self.translation
+        return matrix
+
+    @classmethod
+    def from_matrix(cls, matrix: Float[np.ndarray, "4 4"]) -> "Similarity":
+        """Read a homogeneous matrix whose upper left block is a scaled rotation."""
+        matrix = np.asarray(matrix, np.float64)
+        scale = float(np.cbrt(np.linalg.det(matrix[:3, :3])))
+        return cls(scale, matrix[:3, :3] / scale, matrix[:3, 3])
+
+
+FACE_TO_IMFACE = Similarity(scale=1.0 / 100.0)
+"""Face frame (mm) to ImFace's unit ball: one unit is 100 mm, nose tip at (0, 0, 0.4)."""
+
+FACE_TO_MOFANERF = Similarity(scale=1.0 / 50.0)
+"""Face frame (mm) to MoFaNeRF's scene units: one unit is 50 mm."""
+
+
+def nose_tip_similarity(
+    nose_tip: Float[np.ndarray, "3"], millimetres_per_unit: float = 1.0
+) -> Similarity:
+    """A scan's own upright frame to the face frame: scale to mm, then put its nose tip in place."""
+    return Similarity(
+        millimetres_per_unit,
+        np.eye(3),
+        NOSE_TIP - millimetres_per_unit * np.asarray(nose_tip, np.float64),
+    )

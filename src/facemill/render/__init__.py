@@ -1,0 +1,1 @@
+"""Cameras, ray casting, texture lookup, image and depth files."""

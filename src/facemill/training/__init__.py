@@ -1,0 +1,1 @@
+"""The plumbing of training: seeds, checkpoints, resuming, progress, history."""

@@ -1,0 +1,32 @@
+"""Shared fixtures. Array shapes in the library's signatures are checked at run time in all tests."""
+
+import os
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+from jaxtyping import install_import_hook
+
+install_import_hook("facemill", "beartype.beartype")
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The project's root folder."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def open_data() -> Path:
+    """Folder of open face data (ICT model, a real scan) that lies beside a checkout.
+
+    It is not part of the project; point FACEMILL_OPEN_DATA at a copy to run these tests elsewhere.
+    """
+    folder = Path(os.environ.get("FACEMILL_OPEN_DATA", REPOSITORY.parent / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip(f"no open face data at {folder}; set FACEMILL_OPEN_DATA to a folder with it")
+    return folder

@@ -1,4 +1,4 @@
-"""Shared fixtures. Array shapes in the library's signatures are checked at run time in all tests."""
+"""Shared fixtures. The shapes in the library's signatures are checked at run time in all tests."""
 
 import os
 from pathlib import Path
@@ -9,7 +9,7 @@ from jaxtyping import install_import_hook
 
 install_import_hook("facemill", "beartype.beartype")
 
-import pytest
+import pytest  # noqa: E402  after the hook, so that fixtures see checked modules
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 

@@ -1,6 +1,6 @@
 """Reading and writing files so that a file is whole or absent.
 
-Writers go through :func:`writing`: the bytes land in a neighbour named ``<stem>.part-<pid><suffix>``
+Writers go through :func:`writing`: the bytes land in a neighbour, ``<stem>.part-<pid><suffix>``,
 and take their final name in one rename. Readers turn truncated or foreign files into a
 :class:`~facemill.errors.DataError` that names the file.
 """
@@ -81,7 +81,7 @@ def write_npz(path: str | Path, arrays: Mapping[str, np.ndarray]) -> None:
 def reading_npz(
     path: str | Path, hint: str = "Delete it to have it made again."
 ) -> Iterator[np.lib.npyio.NpzFile]:
-    """Open an .npz without pickles; a truncated or foreign file raises a DataError with ``hint``."""
+    """Open an .npz without pickles; a truncated or foreign file raises a DataError."""
     require_file(path, hint)
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -89,7 +89,7 @@ def reading_npz(
     except (zipfile.BadZipFile, ValueError, EOFError, OSError) as error:
         raise DataError(f"{path}: not a whole .npz file ({error}). {hint}") from None
     except KeyError as error:
-        raise DataError(f"{path}: holds no array named {error}. {hint}") from None
+        raise DataError(f"{path}: {error.args[0]}. {hint}") from None
 
 
 def write_npy(path: str | Path, array: np.ndarray) -> None:
@@ -114,7 +114,7 @@ def sha256(path: str | Path) -> str:
 
 
 def content_hash(paths: Iterable[str | Path]) -> str:
-    """One short hash over the bytes of several files, independent of where they lie or their dates."""
+    """One short hash over the names and bytes of several files; folders and dates do not count."""
     digest = hashlib.sha256()
     for path in sorted(map(Path, paths), key=lambda path: path.name):
         digest.update(path.name.encode())

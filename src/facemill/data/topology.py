@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Int, Float
+from jaxtyping import Float, Int
 
 from facemill.errors import DataError
 from facemill.files import reading_npz, write_npz
@@ -26,7 +26,7 @@ class Topology:
 
     name: str
     n_vertices: int
-    landmarks: Int[np.ndarray, "68"]
+    landmarks: Int[np.ndarray, " k"]
     source: str
     faces: Int[np.ndarray, "f 3"] | None = None
     uv: Float[np.ndarray, "t 2"] | None = None

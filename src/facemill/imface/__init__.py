@@ -1,1 +1,1 @@
-"""ImFace (CVPR 2022): a face as a template signed distance field, warped by identity and expression."""
+"""ImFace (CVPR 2022): a template signed distance field warped by identity and expression."""

@@ -22,7 +22,7 @@ class Mesh:
     faces_uv: Int[np.ndarray, "f 3"] | None = None
 
     def check(self, name: str) -> "Mesh":
-        """Return the mesh itself, or raise a GeometryError that says what is wrong with ``name``."""
+        """Return the mesh itself, or raise a GeometryError that says what is wrong."""
         if len(self.vertices) == 0 or len(self.faces) == 0:
             raise GeometryError(
                 f"{name}: {len(self.vertices)} vertices and {len(self.faces)} faces; a mesh needs "

@@ -4,7 +4,7 @@ OBJ files are read here and not by a library: vertex numbers are the data (landm
 correspondence hang on them), and general readers split vertices along texture seams.
 """
 
-import itertools
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -48,22 +48,22 @@ def read_obj(path: str | Path) -> Mesh:
     """
     path = Path(path)
     lines = path.read_bytes().replace(b"\\\n", b" ").replace(b"\\\r\n", b" ").splitlines()
-    fields = [line.split(None, 1) for line in lines]
-    keyword = [field[0] if len(field) == 2 else b"" for field in fields]
-    corners = [field[1].split() for field, key in zip(fields, keyword, strict=True) if key == b"f"]
-    vertices = _numbers(
-        path, "v", [f[1] for f, k in zip(fields, keyword, strict=True) if k == b"v"]
-    )
-    uv = _numbers(path, "vt", [f[1] for f, k in zip(fields, keyword, strict=True) if k == b"vt"])
+    keyword = [line.split(None, 1)[0] if line and not line.isspace() else b"" for line in lines]
+    rows = {
+        key: [line.lstrip()[len(key) :] for line, k in zip(lines, keyword, strict=True) if k == key]
+        for key in (b"v", b"vt", b"f")
+    }
+    vertices = _numbers(path, "v", rows[b"v"])
+    uv = _numbers(path, "vt", rows[b"vt"])
     if vertices.shape[1] < 3 or (len(uv) and uv.shape[1] < 2):
         raise DataError(f"{path}: 'v' lines need 3 numbers and 'vt' lines 2. {_EXPORT_AGAIN}")
-    sizes = np.array([len(polygon) for polygon in corners], np.int64)
+    sizes = np.array([len(row.split()) for row in rows[b"f"]], np.int64)
     if len(sizes) and sizes.min() < 3:
         raise DataError(
             f"{path}: face {int(sizes.argmin())} has {sizes.min()} corners, expected 3 or more; "
             f"the file may be cut short. {_EXPORT_AGAIN}"
         )
-    position, texture = _corner_indices(path, [*itertools.chain.from_iterable(corners)])
+    position, texture = _corner_indices(path, b" ".join(rows[b"f"]), int(sizes.sum()))
     if (position < 0).any() or (texture < 0).any():
         defined = np.array([(k == b"v", k == b"vt") for k in keyword], np.int64).cumsum(axis=0)
         before = defined[[k == b"f" for k in keyword]]
@@ -78,56 +78,61 @@ def read_obj(path: str | Path) -> Mesh:
     uv = uv[:, :2]
     if (texture == 0).any():
         uv = np.concatenate([uv, np.zeros((1, 2))])
-        texture[texture == 0] = len(uv)
+        texture = np.where(texture == 0, len(uv), texture)
     return Mesh(vertices[:, :3], faces, uv, texture[fan] - 1)
+
+
+def _parsed(text: bytes, dtype: type) -> np.ndarray:
+    """Numbers between white space; a ValueError at the first thing that is none."""
+    with warnings.catch_warnings():
+        # Older numpy stops at what it cannot read with a warning only.
+        warnings.simplefilter("error", DeprecationWarning)
+        try:
+            return np.fromstring(text, dtype, sep=" ")
+        except DeprecationWarning as error:
+            raise ValueError(str(error)) from None
 
 
 def _numbers(path: Path, key: str, rows: list[bytes]) -> Float[np.ndarray, "n k"]:
     """The numbers after one keyword, a row a line; all lines must hold equally many."""
     if not rows:
         return np.zeros((0, 3))
-    tokens = b" ".join(rows).split()
-    width = len(rows[0].split())
+    sizes = np.array([len(row.split()) for row in rows])
+    if (sizes != sizes[0]).any():
+        odd = int(np.flatnonzero(sizes != sizes[0])[0])
+        raise DataError(
+            f"{path}: the line '{key}{rows[odd].decode(errors='replace')}' holds {sizes[odd]} "
+            f"numbers, the lines before it {sizes[0]}. {_EXPORT_AGAIN}"
+        )
     try:
-        numbers = np.array(tokens).astype(np.float64)
+        return _parsed(b" ".join(rows), np.float64).reshape(len(rows), sizes[0])
     except ValueError as error:
         raise DataError(
             f"{path}: a '{key}' line is not made of numbers ({error}). {_EXPORT_AGAIN}"
         ) from None
-    if len(tokens) != width * len(rows) or len(rows[-1].split()) != width:
-        odd = next((row for row in rows if len(row.split()) != width), rows[-1])
-        raise DataError(
-            f"{path}: '{key} {odd.decode(errors='replace')}' holds {len(odd.split())} numbers, "
-            f"the lines before it {width}. {_EXPORT_AGAIN}"
-        )
-    return numbers.reshape(len(rows), width)
 
 
 def _corner_indices(
-    path: Path, tokens: list[bytes]
+    path: Path, text: bytes, count: int
 ) -> tuple[Int[np.ndarray, " c"], Int[np.ndarray, " c"]]:
     """Position and texture numbers of face corners as written (from 1, or negative); 0 for none."""
-    if not tokens:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64)
-    forms = {(token.count(b"/"), b"//" in token) for token in tokens}
+    slashes = text.translate(None, b"0123456789+-").split()
+    forms = set(slashes)
+    doubles = text.count(b"//")
+    none = np.zeros(count, np.int64)
     try:
-        if len(forms) == 1:
-            width = {0: 1, 1: 2, 2: 3}[next(iter(forms))[0]]
-            if width == 3 and next(iter(forms))[1]:
-                width = 2
-                texture_column = None
-            else:
-                texture_column = 1 if width > 1 else None
-            flat = b" ".join(tokens).replace(b"/", b" ").split()
-            table = np.array(flat).astype(np.int64).reshape(len(tokens), width)
-            none = np.zeros(len(tokens), np.int64)
-            return table[:, 0], none if texture_column is None else table[:, 1].copy()
-        parts = [token.split(b"/") for token in tokens]
+        if not forms:
+            return _parsed(text, np.int64).reshape(count), none
+        if len(slashes) == count and len(forms) == 1 and doubles in (0, count):
+            width = 3 if forms == {b"//"} and doubles == 0 else 2
+            table = _parsed(text.replace(b"/", b" "), np.int64).reshape(count, width)
+            return table[:, 0], none if doubles else table[:, 1]
+        parts = [token.split(b"/") for token in text.split()]
         return (
-            np.array([int(part[0]) for part in parts]),
-            np.array([int(part[1] or 0) if len(part) > 1 else 0 for part in parts]),
+            np.array([int(part[0]) for part in parts], np.int64),
+            np.array([int(part[1] or 0) if len(part) > 1 else 0 for part in parts], np.int64),
         )
-    except (ValueError, KeyError) as error:
+    except ValueError as error:
         raise DataError(f"{path}: a face line cannot be read ({error}). {_EXPORT_AGAIN}") from None
 
 
@@ -269,9 +274,9 @@ def read_texture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
 
 
 def find_texture(path: str | Path) -> Path | None:
-    """The texture of an OBJ: ``map_Kd`` of ``<name>.obj.mtl`` or ``<stem>.mtl``, else ``<stem>.jpg`` or ``.png``.
+    """The texture of an OBJ, without opening the mesh; None where no such file exists.
 
-    None where no such file exists; the mesh itself is not opened.
+    It is ``map_Kd`` of ``<name>.obj.mtl`` or ``<stem>.mtl``, else ``<stem>.jpg`` or ``.png``.
     """
     path = Path(path)
     materials = (path.with_name(path.name + ".mtl"), path.with_suffix(".mtl"))

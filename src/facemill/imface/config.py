@@ -1,0 +1,115 @@
+"""Every hyper-parameter of ImFace with its default: the published value, and where it comes from.
+
+"release" below is the authors' published code, which decides where it and the paper part.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from facemill.errors import ConfigError
+
+
+def require(condition: bool, message: str) -> None:
+    """Raise a ConfigError; ``message`` starts with the field's name."""
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The shape of the networks. Stored in every checkpoint and read back from there."""
+
+    identity_dim: int = 128  # size of z_id (release)
+    expression_dim: int = 128  # size of z_exp (release)
+    anchors: tuple[int, ...] = (36, 45, 30, 48, 54)  # outer eye corners, nose tip, mouth corners
+    width: int = 128  # of the sine networks of all three fields (release)
+    hidden_layers: int = 3  # of width x width between the first layer and the head (release)
+    omega: float = 30.0  # frequency factor in every sine layer (SIREN; release)
+    hyper_width: int = 128  # of each hyper-network (release)
+    hyper_layers: int = 2  # hidden layers of each hyper-network (release)
+    fusion_width: int = 128  # of the three fusion networks (release)
+    landmark_width: int = 256  # of the two landmark networks (release)
+    code_std: float = 0.01  # of the normal distribution that codes start from (release)
+    warp: Literal["se3", "translation"] = (
+        "se3"  # se3: a twist per point (release's training default)
+    )
+    blend: Literal["fused"] = "fused"  # one sine net over all five offsets (release, master branch)
+
+    def __post_init__(self) -> None:
+        sizes = ("identity_dim", "expression_dim", "width", "hyper_width", "fusion_width")
+        for name in (*sizes, "landmark_width", "hidden_layers", "hyper_layers"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name}: found {value}, expected a whole number of at least 1")
+        for name in ("omega", "code_std"):
+            value = getattr(self, name)
+            require(value > 0, f"{name}: found {value}, expected a number above 0")
+        found = f"anchors: found {list(self.anchors)}, expected"
+        require(len(self.anchors) >= 1, f"{found} at least one landmark")
+        require(len(set(self.anchors)) == len(self.anchors), f"{found} no landmark twice")
+        require(
+            all(0 <= a < 68 for a in self.anchors), f"{found} numbers of the 68 landmarks, 0 to 67"
+        )
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """Weights of the loss terms of losses.py, in training (release's train config)."""
+
+    sdf: float = 3000.0
+    normal: float = 100.0
+    eikonal: float = 50.0
+    eikonal_neutral: float = 50.0
+    identity_code: float = 1e6
+    expression_code: float = 1e6
+    correction: float = 100.0
+    anchors_expression: float = 1000.0
+    anchors_identity: float = 1000.0
+    landmark_deformation: float = 100.0
+    landmark_template: float = 100.0
+    neutral_deformation: float = 10000.0
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            require(value >= 0, f"{name}: found {value}, expected a number of at least 0")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The training recipe."""
+
+    steps: int | None = None  # number of steps; null: from epochs
+    epochs: float = 1500.0  # passes over all scans, where steps is null (release)
+    batch_scans: int = 72  # scans in a step (release)
+    points: int = 16384  # points of each scan in a step, surface and free mixed (release)
+    learning_rate: float = 1e-4  # Adam, nets and codes alike (release)
+    code_learning_rate: float | None = None  # of the codes; null: as the nets (release)
+    decay_start: float = 200 / 1500  # share of the run before the first decay (release: epoch 200)
+    decay_every: float = 10 / 1500  # share of the run between decays (release: 10 epochs)
+    decay_factor: float = 0.95  # learning rate factor of each decay (release)
+    weights: LossWeights = field(default_factory=LossWeights)
+    seed: int = 0  # of initial weights and of all batches
+    threads: int | None = None  # CPU threads; null: as many as the process was given
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    log_every: int = 20  # steps between rows of the history
+    checkpoint_steps: int = 500  # steps between checkpoints
+    checkpoint_seconds: float = 300.0  # a checkpoint at the latest after so many seconds
+
+    def __post_init__(self) -> None:
+        for name in ("batch_scans", "points", "log_every", "checkpoint_steps"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name}: found {value}, expected a whole number of at least 1")
+        for name in ("steps", "threads", "code_learning_rate"):
+            value = getattr(self, name)
+            require(value is None or value > 0, f"{name}: found {value}, expected null or above 0")
+        for name in (
+            "epochs",
+            "learning_rate",
+            "decay_every",
+            "decay_factor",
+            "checkpoint_seconds",
+        ):
+            value = getattr(self, name)
+            require(value > 0, f"{name}: found {value}, expected a number above 0")
+        start, factor = self.decay_start, self.decay_factor
+        require(0 <= start <= 1, f"decay_start: found {start}, expected a share, 0 to 1")
+        require(factor <= 1, f"decay_factor: found {factor}, expected at most 1")

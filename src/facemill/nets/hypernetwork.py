@@ -1,0 +1,64 @@
+"""Hyper-networks: a code is mapped to the weights of another network."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+
+class HyperNetwork(nn.Module):
+    """One small ReLU net per generated tensor, all of them evaluated side by side.
+
+    The nets share no weights, but their hidden layers have equal shapes: they are held as
+    (tensors, in, out) stacks and run as one batched product per layer. The output layers differ in
+    size and are held one under the other.
+
+    ``shapes`` are the (out, in) of the generated layers; a weight and a bias is made for each.
+    """
+
+    def __init__(
+        self, code_dim: int, width: int, hidden_layers: int, shapes: Sequence[tuple[int, int]]
+    ) -> None:
+        super().__init__()
+        self.shapes = tuple(shapes)
+        self.sizes = [size for out, fan_in in shapes for size in (out * fan_in, out)]
+        nets = len(self.sizes)
+        widths = [code_dim, *[width] * hidden_layers]
+        stacks = list(itertools.pairwise(widths))
+        self.hidden_weights = nn.ParameterList(torch.empty(nets, i, o) for i, o in stacks)
+        self.hidden_biases = nn.ParameterList(torch.empty(nets, 1, o) for _, o in stacks)
+        self.output_weight = nn.Parameter(torch.empty(sum(self.sizes), widths[-1]))
+        self.output_bias = nn.Parameter(torch.empty(sum(self.sizes)))
+        self.initialise()
+
+    @torch.no_grad()
+    def initialise(self) -> None:
+        """Kaiming-normal weights, a hundredth of that in the output layers, whose biases therefore
+        decide what is generated at first: U(+-1/fan_in) for a weight (the fan-in of the generated
+        layer), U(+-1/width) for a bias."""
+        for weight, bias in zip(self.hidden_weights, self.hidden_biases, strict=True):
+            fan_in = weight.shape[1]
+            weight.normal_(0, math.sqrt(2 / fan_in))
+            bias.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
+        width = self.output_weight.shape[1]
+        self.output_weight.normal_(0, math.sqrt(2 / width) / 100)
+        fans = [fan for _, fan_in in self.shapes for fan in (fan_in, width)]
+        for bias, fan in zip(self.output_bias.split(self.sizes), fans, strict=True):
+            bias.uniform_(-1 / fan, 1 / fan)
+
+    def forward(self, code: Float[Tensor, "b c"]) -> list[tuple[Tensor, Tensor]]:
+        """Generated layers: weight (b, out, in) and bias (b, out) of each."""
+        hidden = code.expand(len(self.sizes), *code.shape)
+        for weight, bias in zip(self.hidden_weights, self.hidden_biases, strict=True):
+            hidden = torch.relu(torch.baddbmm(bias, hidden, weight))
+        weights = self.output_weight.split(self.sizes)
+        biases = self.output_bias.split(self.sizes)
+        tensors = [F.linear(h, w, b) for h, w, b in zip(hidden, weights, biases, strict=True)]
+        return [
+            (tensors[2 * i].view(-1, out, fan_in), tensors[2 * i + 1])
+            for i, (out, fan_in) in enumerate(self.shapes)
+        ]

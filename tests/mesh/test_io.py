@@ -136,16 +136,17 @@ def test_a_truncated_ply_is_refused(tmp_path):
         read_mesh(tmp_path / "a.ply")
 
 
-def test_the_texture_is_found_by_material_then_by_name(tmp_path):
+def test_the_texture_is_found_by_name_then_by_material(tmp_path):
     from PIL import Image
 
     path = tmp_path / "2_smile.obj"
     assert find_texture(path) is None
+    write_obj(path, TETRAHEDRON, "C:\\scans\\skin map.png")
+    assert find_texture(path) is None
+    Image.new("RGB", (4, 3)).save(tmp_path / "skin map.png")
+    assert find_texture(path) == tmp_path / "skin map.png"
     Image.new("RGB", (4, 3), (10, 20, 30)).save(tmp_path / "2_smile.png")
     assert find_texture(path) == tmp_path / "2_smile.png"
-    Image.new("RGB", (4, 3)).save(tmp_path / "skin map.png")
-    write_obj(path, TETRAHEDRON, "C:\\scans\\skin map.png")
-    assert find_texture(path) == tmp_path / "skin map.png"
     assert read_texture(tmp_path / "2_smile.png").shape == (3, 4, 3)
     assert tuple(read_texture(tmp_path / "2_smile.png")[0, 0]) == (10, 20, 30)
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, Int, UInt8
 
+from facemill.data.tree import IMAGE_SUFFIXES, material_texture
 from facemill.errors import DataError
 from facemill.files import require_file, writing
 from facemill.mesh.surface import Mesh
@@ -276,18 +277,12 @@ def read_texture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
 def find_texture(path: str | Path) -> Path | None:
     """The texture of an OBJ, without opening the mesh; None where no such file exists.
 
-    It is ``map_Kd`` of ``<name>.obj.mtl`` or ``<stem>.mtl``, else ``<stem>.jpg`` or ``.png``.
+    It is ``<stem>.jpg`` or ``.png``, else ``map_Kd`` of ``<name>.obj.mtl`` or ``<stem>.mtl``.
     """
     path = Path(path)
-    materials = (path.with_name(path.name + ".mtl"), path.with_suffix(".mtl"))
-    material = next((file for file in materials if file.is_file()), None)
-    candidates = []
-    if material is not None:
-        for line in material.read_text(encoding="utf-8", errors="replace").splitlines():
-            key, _, value = line.strip().partition(" ")
-            if key == "map_Kd" and value.strip():
-                name = value.strip().replace("\\", "/")
-                # An absolute path of the machine that wrote the file is of no use here.
-                candidates += [path.parent / name, path.parent / Path(name).name]
-    candidates += [path.with_suffix(suffix) for suffix in (".jpg", ".png", ".jpeg")]
-    return next((found for found in candidates if found.is_file()), None)
+    candidates = [path.with_suffix(suffix) for suffix in IMAGE_SUFFIXES]
+    for material in (path.with_name(path.name + ".mtl"), path.with_suffix(".mtl")):
+        if material.is_file():
+            candidates.append(path.with_name(material_texture(material) or material.name))
+    images = (found for found in candidates if found.suffix.lower() != ".mtl")
+    return next((found for found in images if found.is_file()), None)

@@ -1,0 +1,106 @@
+"""Bringing one head onto another: similarity from paired points, then trimmed ICP."""
+
+import numpy as np
+from jaxtyping import Float
+
+from facemill.errors import GeometryError
+from facemill.mesh.frames import Similarity
+
+
+def umeyama(
+    source: Float[np.ndarray, "n 3"],
+    target: Float[np.ndarray, "n 3"],
+    with_scale: bool = True,
+    weights: Float[np.ndarray, " n"] | None = None,
+) -> Similarity:
+    """The similarity that takes paired points ``source`` closest to ``target``.
+
+    Least squares in closed form (Umeyama 1991, eq. 40 to 43); the rotation never mirrors.
+    Raises GeometryError with fewer than three points, or points on one line.
+    """
+    source, target = np.asarray(source, np.float64), np.asarray(target, np.float64)
+    weights = np.ones(len(source)) if weights is None else np.asarray(weights, np.float64)
+    if len(source) < 3 or not (np.isfinite(source).all() and np.isfinite(target).all()):
+        raise GeometryError(
+            f"{len(source)} point pairs cannot fix a similarity; at least three pairs of finite "
+            "points that do not lie on one line are needed."
+        )
+    weights = weights / weights.sum()
+    source_mean, target_mean = weights @ source, weights @ target
+    from_mean, to_mean = source - source_mean, target - target_mean
+    u, d, vt = np.linalg.svd((to_mean * weights[:, None]).T @ from_mean)
+    if d[1] <= 1e-9 * d[0]:
+        raise GeometryError(
+            "the points lie on one line (or in one spot), so that the turn about it is open; "
+            "pick points that span the face."
+        )
+    # The sign of the last axis decides between rotation and mirror image.
+    signs = np.array([1.0, 1.0, np.sign(np.linalg.det(u) * np.linalg.det(vt))])
+    rotation = (u * signs) @ vt
+    scale = 1.0
+    if with_scale:
+        scale = float((d * signs).sum() / (weights @ (from_mean**2).sum(axis=1)))
+    return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
+
+
+def mirrored_fits_better(
+    source: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "n 3"]
+) -> bool:
+    """Whether the mirror image of ``source`` fits ``target`` clearly better than itself.
+
+    Then left and right are exchanged, in the mesh or in the order of the points.
+    """
+    mirrored = source * [-1.0, 1.0, 1.0]
+    return rms(umeyama(mirrored, target).apply(mirrored) - target) < 0.5 * rms(
+        umeyama(source, target).apply(source) - target
+    )
+
+
+def rms(offsets: Float[np.ndarray, "n 3"]) -> float:
+    """Root mean square length of offsets."""
+    return float(np.sqrt((offsets**2).sum(axis=1).mean()))
+
+
+def trimmed_icp(
+    source: Float[np.ndarray, "n 3"],
+    target: Float[np.ndarray, "m 3"],
+    target_normals: Float[np.ndarray, "m 3"],
+    start: Similarity,
+    keep: float = 0.7,
+    steps: int = 40,
+    with_scale: bool = True,
+    landmarks: tuple[Float[np.ndarray, "k 3"], Float[np.ndarray, "k 3"]] | None = None,
+    landmark_weight: float = 0.3,
+) -> tuple[Similarity, float]:
+    """Improve ``start`` by pairing points with the nearest target points; the rms residual kept.
+
+    Each step pairs every moved ``source`` point with its nearest ``target`` point, keeps the share
+    ``keep`` with the smallest distances (hair, clothes and borders have no partner), moves each
+    partner into the source point's own height above the target's surface along its normal
+    (point-to-plane), and solves for the similarity. Paired ``landmarks`` (source, target) join
+    with a share ``landmark_weight`` of the weight and keep the surface from sliding. The residual
+    is the rms distance to the target's tangent planes, in the target's unit.
+    """
+    from scipy.spatial import cKDTree
+
+    tree = cKDTree(target)
+    now, before, residual = start, np.inf, np.inf
+    for _ in range(steps):
+        moved = now.apply(source)
+        distance, nearest = tree.query(moved)
+        kept = np.argsort(distance)[: max(3, round(keep * len(source)))]
+        normal = target_normals[nearest[kept]]
+        height = ((moved[kept] - target[nearest[kept]]) * normal).sum(axis=1, keepdims=True)
+        residual = float(np.sqrt((height**2).mean()))
+        pairs = [source[kept]], [moved[kept] - height * normal], [np.ones(len(kept))]
+        if landmarks is not None:
+            share = landmark_weight / (1.0 - landmark_weight) * len(kept) / len(landmarks[0])
+            pairs[0].append(landmarks[0])
+            pairs[1].append(landmarks[1])
+            pairs[2].append(np.full(len(landmarks[0]), share))
+        now = umeyama(*(np.concatenate(part) for part in pairs[:2]), with_scale=with_scale,
+                      weights=np.concatenate(pairs[2]))  # fmt: skip
+        if before - residual < 1e-5 * residual:
+            break
+        before = residual
+    return now, residual

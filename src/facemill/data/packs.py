@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from facemill.errors import DataError
-from facemill.files import open_npy, read_json, reading_npz, write_json, write_npz, writing
+from facemill.files import open_npy, read_json, reading_npz, sha256, write_json, write_npz, writing
 from facemill.mesh.frames import Similarity
 from facemill.mesh.surface import Mesh
 
@@ -140,7 +140,8 @@ def write_sample_pack(
     """Write one person's samples scan by scan, then the manifest beside as <stem>.json.
 
     ``manifest`` holds at least ``expressions`` (order of the scans), ``surface_points``,
-    ``free_points`` and ``landmarks`` by expression. One scan at a time is held in memory.
+    ``free_points`` and ``landmarks`` by expression; ``pack_sha256`` is added. One scan at a time is
+    held in memory, and the manifest is read only after the last one, so that ``scans`` may fill it.
     """
     path = Path(path)
     rows = manifest["surface_points"] + manifest["free_points"]
@@ -156,7 +157,7 @@ def write_sample_pack(
             written += 1
         if written != shape[0]:
             raise DataError(f"{path}: {written} scans for {shape[0]} expressions.")
-    write_json(path.with_suffix(".json"), manifest)
+    write_json(path.with_suffix(".json"), {**manifest, "pack_sha256": sha256(path)})
 
 
 class SamplePack:

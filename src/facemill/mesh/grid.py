@@ -14,7 +14,7 @@ from facemill.errors import GeometryError
 
 @dataclass(frozen=True)
 class Grid:
-    """``resolution`` points along every axis of a cube; the first lies on ``low``, the last on ``high``.
+    """``resolution`` points along every axis of a cube, the first on ``low``, the last on ``high``.
 
     Units and frame are the caller's. An index may be fractional (a vertex between two points, the
     centre of a block), so the map is a plain affine one.
@@ -45,6 +45,6 @@ class Grid:
         return (np.asarray(coordinates, np.float64) - self.low) / self.spacing
 
     def points(self) -> Float[np.ndarray, "n 3"]:
-        """All points, the z index running fastest: a volume is ``values.reshape(3 * (resolution,))``."""
+        """All points, z running fastest: ``values.reshape(3 * (resolution,))`` is the volume."""
         axis = self.coordinates(np.arange(self.resolution))
         return np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -18,7 +18,7 @@ from facemill.mesh.grid import Grid
 from facemill.mesh.surface import Mesh
 
 Field = Callable[[np.ndarray], np.ndarray]
-"""Signed distances (n,) of points (n, 3), all in one frame and unit; batches are the field's matter."""
+"""Signed distances (n,) of points (n, 3), in one frame and unit; batches are the field's matter."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +41,9 @@ def extract(
     ``lipschitz`` is a bound of the field's gradient norm (1 for a true distance, else measured, see
     :func:`measured_lipschitz`). With ``radius`` only cells that touch the ball of this radius about
     the origin are looked at: the mesh then ends in a jagged rim of at most one cell outside the
-    ball, to be cut by :func:`facemill.mesh.crop.crop_to_sphere`. Normals point to where the field is
-    positive: for a face sheet, positive in front, that is +z. Raises GeometryError if the field has
-    no zero on the grid.
+    ball, to be cut by :func:`facemill.mesh.crop.crop_to_sphere`. Normals point to where the field
+    is positive: for a face sheet, positive in front, that is +z. Raises GeometryError if the field
+    has no zero on the grid.
     """
     wanted = _cells_of_ball(grid, radius)
     values, known, queries = _coarse_to_fine(field, grid, lipschitz, radius)

@@ -1,0 +1,163 @@
+"""Tidy tables: scores of many scans to one row per method, split and metric, and how to read them.
+
+A table is a CSV with the columns ``system, method, split, metric, unit, value, n``; metrics are
+defined in docs/metrics.md.
+"""
+
+import csv
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facemill.errors import DataError
+from facemill.files import require_file, writing
+from facemill.metrics.scores import Score
+
+TABLE_COLUMNS = ("system", "method", "split", "metric", "unit", "value", "n")
+
+FLOOR = "sampling_floor"
+"""The method under which the target compared with a second sampling of itself is listed."""
+
+HEADLINE = (
+    "point_to_surface_mean",
+    "point_to_surface_mean_inner",
+    "point_to_surface_p95",
+    "normal_angle_mean",
+    "f_score_1mm",
+    "f_score_1mm_inner",
+    "chamfer_sampled",
+    "chamfer_sampled_icp",
+    "f_score_1mm_sampled_icp",
+)
+"""What a reader wants to see first; the CSV holds all metrics."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """The mean of one metric over ``n`` scans (people, views, … as the split says)."""
+
+    system: str
+    method: str
+    split: str
+    metric: str
+    unit: str
+    value: float
+    n: int
+
+
+def split_of(score: Score, split: Mapping[str, Any]) -> str:
+    """``unseen people, seen expressions`` and the like, from an index's split."""
+    people = "unseen" if score.person in split["test"] else "training"
+    expressions = "unseen" if score.expression in split["unseen_expressions"] else "seen"
+    return f"{people} people, {expressions} expressions"
+
+
+def summarise(scores: Sequence[Score], split: Mapping[str, Any]) -> list[Row]:
+    """Mean over scans by system, method, split and metric, in the order of first appearance.
+
+    The floor is the target's own and the same for every method: it becomes a method of its own.
+    """
+    groups: dict[tuple[str, str, str, str, str], dict[tuple[str, str], float]] = {}
+    for score in scores:
+        metric = score.metric.removesuffix("_floor")
+        method = score.method if metric == score.metric else FLOOR
+        system = score.system if metric == score.metric else "data"
+        key = (system, method, split_of(score, split), metric, score.unit)
+        groups.setdefault(key, {})[score.person, score.expression] = score.value
+    return [Row(*key, statistics.fmean(of.values()), len(of)) for key, of in groups.items()]
+
+
+def write_table(path: str | Path, rows: Iterable[Row]) -> None:
+    """Write a tidy table with six decimals."""
+    with writing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(TABLE_COLUMNS)
+        for row in rows:
+            *names, value, n = vars(row).values()
+            writer.writerow([*names, f"{value:.6f}", n])
+
+
+def read_table(path: str | Path) -> list[Row]:
+    """Read a tidy table; a file of another form raises a DataError that names it."""
+    require_file(path, "Delete it to have it made again.")
+    with open(path, newline="", encoding="utf-8") as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != TABLE_COLUMNS:
+            raise DataError(
+                f"{path}: columns {reader.fieldnames}, expected {', '.join(TABLE_COLUMNS)}. "
+                "Delete it to have it made again."
+            )
+        try:
+            return [
+                Row(**{**row, "value": float(row["value"]), "n": int(row["n"])}) for row in reader
+            ]
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"{path}: line {reader.line_num} is damaged ({error}). "
+                "Delete it to have it made again."
+            ) from None
+
+
+def compare_tables(tables: Sequence[str | Path], out: str | Path) -> list[Row]:
+    """Lay the tables of several systems under each other, by split, then metric, then system."""
+    rows = [row for path in tables for row in read_table(path)]
+    unique = {(r.system, r.method, r.split, r.metric): r for r in rows}
+    order = {metric: i for i, metric in enumerate(dict.fromkeys(row.metric for row in rows))}
+    rows = sorted(unique.values(), key=lambda r: (r.split, order[r.metric]))
+    write_table(out, rows)
+    return rows
+
+
+def as_markdown(rows: Sequence[Row], metrics: Sequence[str] = HEADLINE) -> str:
+    """A readable table per split: a line per method, a column per metric, best value in bold."""
+    parts = []
+    for split in dict.fromkeys(row.split for row in rows):
+        chosen = [row for row in rows if row.split == split]
+        shown = [metric for metric in metrics if any(row.metric == metric for row in chosen)]
+        if not shown:
+            continue
+        values = {(row.system, row.method, row.metric): row for row in chosen}
+        methods = list(dict.fromkeys((row.system, row.method) for row in chosen))
+        methods.sort(key=lambda key: key[1] == FLOOR)  # the floor last
+        best = {metric: _best(metric, chosen) for metric in shown}
+        head = [f"{metric} [{_unit(metric, chosen)}]" for metric in shown]
+        lines = [["system", "method", *head, "n"]]
+        for system, method in methods:
+            cells = [values.get((system, method, metric)) for metric in shown]
+            n = max((cell.n for cell in cells if cell), default=0)
+            lines.append(
+                [system, method, *(_cell(cell, best) for cell in cells), str(n)]
+            )  # fmt: skip
+        parts.append(f"**{split}**\n\n{_aligned(lines)}")
+    return "\n\n".join(parts) + "\n"
+
+
+def _best(metric: str, rows: Sequence[Row]) -> float:
+    """The best value among the methods; larger is better for F-scores only."""
+    values = [row.value for row in rows if row.metric == metric and row.method != FLOOR]
+    choose = max if metric.startswith("f_score") else min
+    return choose(values, default=float("nan"))
+
+
+def _unit(metric: str, rows: Sequence[Row]) -> str:
+    return next(row.unit for row in rows if row.metric == metric)
+
+
+def _cell(row: Row | None, best: Mapping[str, float]) -> str:
+    if row is None:
+        return ""
+    text = f"{row.value:.2f}" if row.unit in ("%", "degree") else f"{row.value:.3f}"
+    return f"**{text}**" if row.value == best[row.metric] and row.method != FLOOR else text
+
+
+def _aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Markdown table whose columns also line up as plain text."""
+    widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
+    rule = ["-" * width for width in widths]
+    padded = [
+        [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+        for line in (lines[0], rule, *lines[1:])
+    ]
+    return "\n".join(f"| {' | '.join(line)} |" for line in padded)

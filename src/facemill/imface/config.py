@@ -88,7 +88,6 @@ class TrainConfig:
     decay_factor: float = 0.95  # learning rate factor of each decay (release)
     weights: LossWeights = field(default_factory=LossWeights)
     seed: int = 0  # of initial weights and of all batches
-    threads: int | None = None  # CPU threads; null: as many as the process was given
     device: Literal["auto", "cpu", "cuda"] = "auto"
     log_every: int = 20  # steps between rows of the history
     checkpoint_steps: int = 500  # steps between checkpoints
@@ -98,7 +97,7 @@ class TrainConfig:
         for name in ("batch_scans", "points", "log_every", "checkpoint_steps"):
             value = getattr(self, name)
             require(value >= 1, f"{name}: found {value}, expected a whole number of at least 1")
-        for name in ("steps", "threads", "code_learning_rate"):
+        for name in ("steps", "code_learning_rate"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name}: found {value}, expected null or above 0")
         for name in (
@@ -113,3 +112,78 @@ class TrainConfig:
         start, factor = self.decay_start, self.decay_factor
         require(0 <= start <= 1, f"decay_start: found {start}, expected a share, 0 to 1")
         require(factor <= 1, f"decay_factor: found {factor}, expected at most 1")
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """What training needs to know: the part of the configuration that imface_train depends on."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+
+@dataclass(frozen=True)
+class FitWeights:
+    """Weights of the loss terms at test time (release's fit config)."""
+
+    sdf: float = 3000.0
+    normal: float = 100.0
+    eikonal: float = 50.0
+    identity_code: float = 1e6
+    expression_code: float = 1e6
+    landmark_template: float = 100.0  # counts only where `landmarks` is true
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            require(value >= 0, f"{name}: found {value}, expected a number of at least 0")
+
+
+@dataclass(frozen=True)
+class FitConfig:
+    """Fitting codes to unseen scans; the networks stand still.
+
+    The release's recipe is steps 1500, learning_rate 1e-4, schedule staircase, start random: codes
+    can then travel about 0.04 at most. The defaults reach further in a fifth of the steps.
+    """
+
+    steps: int = 300  # (release: 1500)
+    points: int = 16384  # of each scan in a step (release)
+    batch_scans: int = 16  # scans fitted side by side (release)
+    learning_rate: float = 5e-3  # Adam, on codes alone (release: 1e-4)
+    schedule: Literal["cosine", "staircase"] = "cosine"  # staircase: as in training (release)
+    start: Literal["mean", "random"] = "mean"  # mean of the trained codes (release: random)
+    share_identity: bool = (
+        False  # one identity code for all scans of a person (release: each its own)
+    )
+    landmarks: bool = True  # use the scan's 68 landmarks (release)
+    weights: FitWeights = field(default_factory=FitWeights)
+    seed: int = 0  # of points and random starts
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "points", "batch_scans"):
+            value = getattr(self, name)
+            require(value >= 1, f"{name}: found {value}, expected a whole number of at least 1")
+        rate = self.learning_rate
+        require(rate > 0, f"learning_rate: found {rate}, expected a number above 0")
+
+
+@dataclass(frozen=True)
+class ExtractionConfig:
+    """From a fitted field to a mesh."""
+
+    resolution: int = 256  # grid points along an axis of the ball's cube (release)
+    batch_points: int = 65536  # points in one evaluation of the field (release: 163840)
+
+    def __post_init__(self) -> None:
+        for name, least in (("resolution", 8), ("batch_points", 1)):
+            value = getattr(self, name)
+            require(value >= least, f"{name}: found {value}, expected at least {least}")
+
+
+@dataclass(frozen=True)
+class FitSettings:
+    """What fitting needs to know: the part of the configuration that imface_fit depends on."""
+
+    fit: FitConfig = field(default_factory=FitConfig)
+    extraction: ExtractionConfig = field(default_factory=ExtractionConfig)

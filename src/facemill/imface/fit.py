@@ -1,0 +1,252 @@
+"""Fitting ImFace to unseen scans: the networks stand still, the codes move (sec. 3.5, test time).
+
+Input are the samples of a scan (surface points with normals, free points with signed distances)
+and, where wanted, its landmarks. Every scan gets its own pair of codes, as published, or all scans
+of a person share one identity code.
+"""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+from torch import Tensor
+
+from facemill.data.packs import SamplePack
+from facemill.errors import TrainingError
+from facemill.files import content_hash, sha256, write_npz
+from facemill.imface import losses
+from facemill.imface.config import FitConfig, FitSettings, FitWeights
+from facemill.imface.data import landmarks_to_unit_ball, to_unit_ball
+from facemill.imface.model import ImFace, load_model
+from facemill.imface.reconstruct import reconstruct
+from facemill.randomness import derived_seed, generator
+from facemill.training.checkpoint import Checkpoints
+from facemill.training.device import choose_device, reproducible
+from facemill.training.progress import Progress
+from facemill.training.settings import from_settings, to_settings
+
+log = logging.getLogger(__name__)
+
+TERMS = [field.name for field in fields(FitWeights)]
+
+POINTS_AT_ONCE = 65536
+"""Points of all scans together in one forward and backward pass; bounds memory (about 6 GB)."""
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What fitting finds for s scans, and the weighted loss terms of the last step."""
+
+    identity: Float[Tensor, "s ci"]
+    expression: Float[Tensor, "s ce"]
+    losses: dict[str, float]
+
+
+def fit_person(
+    model: str | Path,
+    samples: str | Path,
+    settings: Mapping[str, Any],
+    work: str | Path,
+    out: str | Path,
+    threads: int | None = None,
+) -> None:
+    """Fit every scan of a sample pack and write codes and meshes (docs/data-layouts.md).
+
+    ``settings`` holds ``fit`` and ``extraction`` (see config.py). Scans already fitted by a run
+    that was killed are taken from ``work``, which is removed at the end.
+    """
+    config = from_settings(FitSettings, settings, "imface")
+    network, _ = load_model(model)
+    pack = SamplePack(samples)
+    device = choose_device(config.fit.device)
+    checkpoints = Checkpoints(work, _fingerprint(config, model, pack, device))
+    done: dict[str, dict[str, Tensor]] = checkpoints.load() or {}
+    with reproducible(device, threads or torch.get_num_threads()):
+        network = network.to(device)
+        for group in groups_of_scans(pack.expressions, config.fit):
+            if all(expression in done for expression in group):
+                log.info("already fitted: %s", ", ".join(group))
+                continue
+            codes = fit_scans(network, pack, group, config.fit)
+            for i, expression in enumerate(group):
+                mesh = reconstruct(
+                    network, codes.identity[i], codes.expression[i], config.extraction
+                )
+                done[expression] = {
+                    "vertices": torch.from_numpy(mesh.vertices.astype(np.float32)),
+                    "faces": torch.from_numpy(mesh.faces.astype(np.int32)),
+                    "identity_code": codes.identity[i].cpu(),
+                    "expression_code": codes.expression[i].cpu(),
+                    "losses": torch.tensor([codes.losses[n] for n in TERMS if n in codes.losses]),
+                }
+            checkpoints.save(len(done), done)
+    arrays = {
+        f"{expression}/{name}": value.numpy()
+        for expression in pack.expressions
+        for name, value in done[expression].items()
+    }
+    names = [name for name in TERMS if config.fit.landmarks or name != "landmark_template"]
+    write_npz(out, arrays | {"loss_names": np.array(names)})
+    checkpoints.remove()
+
+
+def groups_of_scans(expressions: Sequence[str], config: FitConfig) -> list[list[str]]:
+    """Scans that are fitted side by side: all of them where they share an identity code."""
+    size = len(expressions) if config.share_identity else config.batch_scans
+    return [list(expressions[i : i + size]) for i in range(0, len(expressions), size)]
+
+
+def fit_scans(
+    model: ImFace, pack: SamplePack, expressions: Sequence[str], config: FitConfig
+) -> Codes:
+    """Codes of some scans of one person by Adam on the losses of test time.
+
+    Losses are summed over scans, each of which has its own codes and draws its own points, so what
+    a scan gets does not depend on which others are beside it. Raises TrainingError when the loss is
+    no finite number.
+    """
+    model.requires_grad_(False)
+    identity, expression = start_codes(model, pack.path.stem, expressions, config)
+    optimiser = torch.optim.Adam([identity, expression], lr=config.learning_rate)
+    landmarks = np.stack([landmarks_to_unit_ball(pack.landmarks(e)) for e in expressions])
+    landmarks = torch.from_numpy(landmarks).to(identity.device) if config.landmarks else None
+    progress = Progress(f"imface_fit {pack.path.stem}, {len(expressions)} scans", config.steps)
+    totals: dict[str, float] = {}
+    for step in range(config.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = config.learning_rate * decay(config, step)
+        optimiser.zero_grad()
+        totals = {}
+        for part in parts_of(len(expressions), max(1, POINTS_AT_ONCE // config.points)):
+            chosen = expressions[part]
+            blocks = np.stack([_block(pack, e, step, config) for e in chosen])
+            own = identity if config.share_identity else identity[part]
+            terms = fit_terms(
+                model,
+                own.expand(len(chosen), -1),
+                expression[part],
+                torch.from_numpy(blocks).to(identity.device),
+                None if landmarks is None else landmarks[part],
+            )
+            weighted = {name: getattr(config.weights, name) * term for name, term in terms.items()}
+            loss = torch.stack(list(weighted.values())).sum() * len(chosen)
+            loss.backward()
+            for name, value in weighted.items():
+                share = len(chosen) / len(expressions)
+                totals[name] = totals.get(name, 0.0) + value.item() * share
+        total = sum(totals.values())
+        if not math.isfinite(total):
+            raise TrainingError(
+                f"{pack.path}, {', '.join(expressions)}: the loss is {total} at step {step} of the "
+                f"fit. Lower imface.fit.learning_rate (now {config.learning_rate:g}), or check the "
+                "samples' units: they are millimetres in the face frame."
+            )
+        optimiser.step()
+        progress.update(step + 1, f"loss {total:.4g}")
+    progress.close()
+    log.info("fitted %s: %s", ", ".join(expressions), _listed(totals))
+    identity = identity.detach().expand(len(expressions), -1)
+    return Codes(identity, expression.detach(), totals)
+
+
+def fit_terms(
+    model: ImFace,
+    identity_code: Float[Tensor, "b ci"],
+    expression_code: Float[Tensor, "b ce"],
+    rows: Float[Tensor, "b n 7"],
+    landmarks: Float[Tensor, "b 68 3"] | None,
+) -> dict[str, Float[Tensor, ""]]:
+    """The terms of test time, unweighted, named as in ``FitWeights``; ``rows`` in the unit ball."""
+    condition = model.condition(identity_code, expression_code)
+    output, gradient, _ = model.field_and_gradients(rows[..., :3], condition)
+    terms = {
+        "sdf": losses.sdf_term(output.sdf, rows[..., 6]),
+        "normal": losses.normal_term(gradient, rows[..., 3:6]),
+        "eikonal": losses.eikonal_term(gradient),
+        "identity_code": losses.code_term(identity_code),
+        "expression_code": losses.code_term(expression_code),
+    }
+    if landmarks is not None:
+        neutral, _ = model.to_neutral(landmarks, condition)
+        template, _ = model.to_template(neutral, condition)
+        target = model.template_landmarks.expand_as(template)
+        terms["landmark_template"] = losses.landmark_term(template, target)
+    return terms
+
+
+def start_codes(
+    model: ImFace, person: str, expressions: Sequence[str], config: FitConfig
+) -> tuple[Tensor, Tensor]:
+    """Codes to begin with, ready for Adam: the mean of the trained ones, or as training begins."""
+    n_identities = 1 if config.share_identity else len(expressions)
+    device = model.template_landmarks.device
+    if config.start == "mean":
+        identity = model.identity_codes.weight.mean(dim=0).expand(n_identities, -1)
+        expression = model.expression_codes.weight.mean(dim=0).expand(len(expressions), -1)
+    else:
+        drawn = []
+        for name in expressions:
+            seed = derived_seed(config.seed, "imface_fit", "codes", person, name)
+            rng = torch.Generator().manual_seed(seed)
+            width = model.config.identity_dim + model.config.expression_dim
+            drawn.append(model.config.code_std * torch.randn(width, generator=rng))
+        codes = torch.stack(drawn).split(
+            [model.config.identity_dim, model.config.expression_dim], 1
+        )
+        identity, expression = codes[0][:n_identities], codes[1]
+    return tuple(
+        codes.detach().clone().to(device).requires_grad_() for codes in (identity, expression)
+    )
+
+
+def decay(config: FitConfig, step: int) -> float:
+    """Factor on the learning rate at ``step``.
+
+    cosine: from 1 to 1 % along half a wave. staircase (release): 1 up to 200/1500 of the run, then
+    times 0.95 every 10/1500 of it.
+    """
+    share = step / config.steps
+    if config.schedule == "cosine":
+        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
+    return 0.95 ** (math.floor((share * 1500 - 200) / 10) + 1) if share * 1500 >= 200 else 1.0
+
+
+def parts_of(count: int, size: int) -> list[slice]:
+    """Slices of at most ``size`` that cover ``count`` items."""
+    return [slice(i, min(i + size, count)) for i in range(0, count, size)]
+
+
+def _block(
+    pack: SamplePack, expression: str, step: int, config: FitConfig
+) -> Float32[np.ndarray, "n 7"]:
+    """A contiguous block of a scan's shuffled rows in the unit ball, by step and scan."""
+    rng = generator(config.seed, "imface_fit", "points", pack.path.stem, expression, str(step))
+    rows = pack.block(expression, int(rng.integers(pack.rows)), config.points)
+    points, normals, sdf = to_unit_ball(rows)
+    return np.concatenate([points, normals, sdf[:, None]], axis=1)
+
+
+def _fingerprint(
+    config: FitSettings, model: str | Path, pack: SamplePack, device: torch.device
+) -> dict[str, Any]:
+    """What a fit depends on; another one does not take up this one's work."""
+    folder = Path(__file__).parent
+    return {
+        "settings": to_settings(config),
+        "code": content_hash(
+            [folder / f"{name}.py" for name in ("fit", "losses", "model", "reconstruct")]
+        ),
+        "model": sha256(model),
+        "samples": pack.manifest.get("pack_sha256") or sha256(pack.path),
+        "device": device.type,
+    }
+
+
+def _listed(terms: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.3g}" for name, value in terms.items())

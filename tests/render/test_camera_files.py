@@ -103,16 +103,24 @@ def test_colmap_with_points_and_one_focal_length_is_read(tmp_path):
     np.testing.assert_allclose(back["b.png"].extrinsics[:, 3], [1, 0, 10])
 
 
+def read_colmap(path):
+    return camera_files.read_colmap(path.parent)
+
+
+def read_transforms(path):
+    return camera_files.read_transforms(path, 8, 8)
+
+
 @pytest.mark.parametrize(
     ("name", "content", "read", "message"),
     [
-        ("t.json", "{}", lambda p: camera_files.read_transforms(p, 8, 8), "not a transforms"),
+        ("t.json", "{}", read_transforms, "not a transforms"),
         ("p.json", '{"0_K": [[1]]}', camera_files.read_params, "view 0"),
         ("p.json", "{", camera_files.read_params, "not valid JSON"),
-        ("cameras.txt", "1 OPENCV 4 4 1 1 2 2 0", lambda p: camera_files.read_colmap(p.parent), "OPENCV"),
-        ("cameras.txt", "1 PINHOLE 4", lambda p: camera_files.read_colmap(p.parent), "line"),
+        ("cameras.txt", "1 OPENCV 4 4 1 1 2 2 0", read_colmap, "OPENCV"),
+        ("cameras.txt", "1 PINHOLE 4", read_colmap, "line"),
     ],
-)  # fmt: skip
+)
 def test_a_foreign_file_is_refused_by_name(tmp_path, name, content, read, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(DataError, match=message) as caught:

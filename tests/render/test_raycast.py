@@ -6,9 +6,9 @@ import pytest
 from facemill.errors import GeometryError
 from facemill.mesh.surface import Mesh
 from facemill.render.cameras import orbit
+from facemill.render.mesh_view import MeshView
 from facemill.render.raycast import RayScene, vertex_normals
 from facemill.render.texture import texel_uv
-from facemill.render.views import MeshView
 
 
 def sphere(radius: float, subdivisions: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -64,9 +64,10 @@ def test_hits_agree_with_testing_every_triangle():
     nearest = np.full(len(directions), np.inf)
     for a, b, c in corners:
         # Solve centre + z d = a + u (b - a) + v (c - a).
-        matrix = np.stack([np.broadcast_to(b - a, directions.shape),
-                           np.broadcast_to(c - a, directions.shape), -directions], axis=2)  # fmt: skip
-        u, v, z = np.linalg.solve(matrix, np.broadcast_to(camera.centre - a, directions.shape)[..., None])[..., 0].T  # fmt: skip
+        edges = np.broadcast_to(np.stack([b - a, c - a], axis=1), (len(directions), 3, 2))
+        matrix = np.concatenate([edges, -directions[..., None]], axis=2)
+        right = np.broadcast_to((camera.centre - a)[:, None], (len(directions), 3, 1))
+        u, v, z = np.linalg.solve(matrix, right)[..., 0].T
         inside = (u >= 0) & (v >= 0) & (u + v <= 1) & (z > 0)
         nearest = np.where(inside & (z < nearest), z, nearest)
     np.testing.assert_allclose(hits.scatter(hits.distance, np.inf), nearest, rtol=1e-6)

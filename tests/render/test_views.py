@@ -18,11 +18,11 @@ from facemill.render.camera_files import read_transforms
 from facemill.render.view_pack import ViewPack
 from facemill.render.views import ViewSettings, render_person, view_cameras
 
-SETTINGS = {"size": 64, "pitches": [-30, 0], "yaws": [-90, 0, 81]}
+SETTINGS = {"size": 64, "pitches": [-30, 0], "yaws": 3, "expressions": "all", "people": 2}
 
 
 def head_like() -> Mesh:
-    """An egg in the face frame with a bump for a nose; uv by direction, subject's left is u > 0.5."""
+    """An egg in the face frame; uv by position, the subject's left is u > 0.5."""
     import trimesh
 
     ball = trimesh.creation.icosphere(subdivisions=4, radius=1.0)
@@ -51,7 +51,11 @@ def rendered(tmp_path_factory):
         "4_anger": {"status": "ok", "texture": str(folder / "broken.jpg")},
         "5_jaw_left": {"status": "missing", "reason": "no such file"},
     }
-    write_json(folder / "d001.json", {"stage": "mesh_prepare", "person": "d001", "scans": scans})
+    write_json(
+        folder / "d001.json",
+        {"stage": "mesh_prepare", "person": "d001", "scans": scans}
+        | {"settings": {"max_failed_scans": 1}},
+    )
     pack, manifest = folder / "views.zip", folder / "views.json"
     render_person(folder / "d001.npz", folder / "d001.json", SETTINGS, pack, manifest)
     return pack, json.loads(manifest.read_text()), mesh
@@ -60,7 +64,7 @@ def rendered(tmp_path_factory):
 def test_the_grid_is_mofanerfs():
     cameras = view_cameras(ViewSettings(size=512))
     assert len(cameras) == 120
-    assert list(cameras)[0] == "-30_0"
+    assert next(iter(cameras)) == "-30_0"
     assert list(cameras)[-1] == "45_19"
     np.testing.assert_allclose(
         cameras["0_10"].intrinsics, [[1200, 0, 256], [0, 1200, 256], [0, 0, 1]]
@@ -78,7 +82,7 @@ def test_members_and_manifest(rendered):
         assert np.array(image).dtype == np.uint16
     assert len(names) == 2 * 6 * 3 + 2
     assert "1_neutral/-30_0.png" in names
-    assert "2_smile/0_19_normal.png" in names
+    assert "2_smile/0_2_normal.png" in names
     assert manifest["stage"] == "views_render"
     scans = manifest["scans"]
     assert scans["1_neutral"]["status"] == "ok"
@@ -89,7 +93,7 @@ def test_members_and_manifest(rendered):
 
 
 def test_depth_leads_back_to_the_surface(rendered):
-    pack, _, mesh = rendered
+    pack, _, _ = rendered
     with ViewPack(pack) as views:
         for name in views.names:
             camera, depth = views.camera(name), views.depth("1_neutral", name)
@@ -107,15 +111,27 @@ def test_depth_leads_back_to_the_surface(rendered):
             assert not normals[depth == 0].any()
 
 
+def test_more_failures_than_tolerated_end_the_job(rendered, tmp_path):
+    pack, _, _ = rendered
+    strict = json.loads((pack.parent / "d001.json").read_text()) | {"settings": {}}
+    write_json(tmp_path / "d001.json", strict)
+    with pytest.raises(DataError, match=r"broken\.jpg"):
+        render_person(
+            pack.parent / "d001.npz", tmp_path / "d001.json", SETTINGS,
+            tmp_path / "v.zip", tmp_path / "v.json",
+        )  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d001.json"]
+
+
 def test_negative_yaw_shows_the_subjects_right(rendered):
     """The subject's left half is red, the right half green."""
     pack, _, _ = rendered
     views = ViewPack(pack)
-    right, left = views.image("1_neutral", "0_0"), views.image("1_neutral", "0_19")
+    right, left = views.image("1_neutral", "0_0"), views.image("1_neutral", "0_2")
     assert right[32, 32].tolist() == [0, 255, 0, 255]
     assert left[32, 32].tolist() == [255, 0, 0, 255]
-    front = views.image("1_neutral", "0_10")
-    assert front[32, 25].tolist() == [0, 255, 0, 255]
+    front = views.image("1_neutral", "0_1")
+    assert front[32, 40].tolist() == [0, 255, 0, 255]
     assert not front[0, 0].any()
 
 
@@ -164,7 +180,8 @@ def test_a_truncated_pack_is_refused_by_name(rendered, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"yaws": [10]}, r"views\.yaws: 10"),
+        ({"yaws": 0}, r"views\.yaws: 0"),
+        ({"pitches": [90]}, r"views\.pitches: 90"),
         ({"pitches": []}, r"views\.pitches: an empty list"),
         ({"size": 4}, r"views\.size: 4"),
         ({"expressions": ["smile"]}, r"views\.expressions: smile"),

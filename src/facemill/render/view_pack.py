@@ -12,7 +12,7 @@ from jaxtyping import Float32, UInt8
 from facemill.errors import DataError
 from facemill.files import require_file
 from facemill.render.cameras import Camera
-from facemill.render.views import DEPTH_UNITS
+from facemill.render.mesh_view import DEPTH_UNITS
 
 AGAIN = "Delete it to have views_render make it again."
 

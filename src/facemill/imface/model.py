@@ -313,6 +313,7 @@ def parameter_counts(model: ImFace) -> dict[str, int]:
 # -- to disk and back ------------------------------------------------------------------------------
 
 FORMAT = "facemill.imface.1"
+METADATA = "facemill"  # the entry of the file's metadata that holds ours, as JSON text
 
 
 def save_model(
@@ -343,9 +344,8 @@ def save_model(
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
-    text = {name: json.dumps(value) for name, value in metadata.items()}
-    with writing(path) as part:
-        safetensors.torch.save_file(tensors, part, metadata=text)
+    with writing(path) as part:  # one entry only: several would be written in random order
+        safetensors.torch.save_file(tensors, part, metadata={METADATA: json.dumps(metadata)})
 
 
 def load_model(path: str | Path) -> tuple[ImFace, dict[str, Any]]:
@@ -358,9 +358,8 @@ def load_model(path: str | Path) -> tuple[ImFace, dict[str, Any]]:
     require_file(path, hint)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
-            text = file.metadata() or {}
+            metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        metadata = {name: json.loads(value) for name, value in text.items()}
     except (safetensors.SafetensorError, json.JSONDecodeError) as error:
         raise DataError(f"{path}: not a whole safetensors file ({error}). {hint}") from None
     if metadata.get("format") != FORMAT:

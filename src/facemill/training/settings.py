@@ -12,7 +12,7 @@ from facemill.errors import ConfigError
 T = TypeVar("T")
 
 
-def from_settings(cls: type[T], settings: Mapping[str, Any], key: str) -> T:
+def from_settings(cls: type[T], settings: Any, key: str) -> T:
     """Build the dataclass ``cls``; ``key`` is where the settings stand in the configuration.
 
     Nested dataclasses are built from nested dictionaries, lists become tuples, whole numbers are

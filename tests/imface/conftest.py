@@ -1,0 +1,78 @@
+"""Tiny training data for ImFace: smooth height fields in place of faces."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from facemill.data.packs import write_sample_pack
+
+ROWS = 400
+
+
+def bump_face(rng: np.random.Generator, bump: float) -> tuple[np.ndarray, np.ndarray]:
+    """Sample rows (ROWS, 7) and 68 landmarks of z = 40 - r^2/300 + bump * exp(-r^2/200), mm."""
+
+    def height(x, y):
+        return 40 - (x**2 + y**2) / 300 + bump * np.exp(-(x**2 + y**2) / 200)
+
+    x, y = rng.uniform(-55, 55, (2, ROWS))
+    slope = -2 / 300 - bump / 100 * np.exp(-(x**2 + y**2) / 200)
+    normals = np.stack([-slope * x, -slope * y, np.ones(ROWS)], -1)
+    normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+    points = np.stack([x, y, height(x, y)], -1)
+    distance = np.zeros(ROWS)
+    distance[::16] = rng.uniform(-20, 20, len(distance[::16]))  # the free points
+    points += distance[:, None] * normals
+    u, v = np.random.default_rng(9).uniform(-45, 45, (2, 68))
+    landmarks = np.stack([u, v, height(u, v)], -1)
+    return np.concatenate([points, normals, distance[:, None]], -1).astype(np.float32), landmarks
+
+
+@pytest.fixture
+def made_data(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
+    """Writes index.json and sample packs and returns both paths.
+
+    ``missing`` holds (person, expression), ``about`` changes of the index by part.
+    """
+
+    def make(
+        people=("d001", "d002", "d003"),
+        expressions=("1_neutral", "2_smile", "4_anger"),
+        test=("d003",),
+        unseen=("4_anger",),
+        missing=(),
+        about=None,
+    ) -> tuple[Path, Path]:
+        for number, person in enumerate(people):
+            rng = np.random.default_rng(number)
+            present = [e for e in expressions if (person, e) not in missing]
+            made = {e: bump_face(rng, 3 * number + 4.0 * i) for i, e in enumerate(present)}
+            manifest = {
+                "expressions": present,
+                "surface_points": ROWS - 25,
+                "free_points": 25,
+                "landmarks": {e: made[e][1].tolist() for e in present},
+            }
+            path = tmp_path / "samples" / f"{person}.npy"
+            path.parent.mkdir(exist_ok=True)
+            write_sample_pack(path, manifest, [made[e][0] for e in present])
+        split = {
+            "seed": 0,
+            "train": [p for p in people if p not in test],
+            "test": list(test),
+            "seen_expressions": [e for e in expressions if e not in unseen],
+            "unseen_expressions": list(unseen),
+            "hash": "0",
+        }
+        marks = {p: {"split": "test" if p in test else "train", "scans": {}} for p in people}
+        index = {"expressions": list(expressions), "people": marks, "split": split}
+        for part, change in (about or {}).items():
+            index[part].update(change)
+        path = tmp_path / "index.json"
+        path.write_text(json.dumps(index))
+        return path, tmp_path / "samples"
+
+    return make

@@ -81,7 +81,7 @@ def load_model(folder: str | Path) -> IctModel:
         materials = [str(name) for name in arrays["material_names"]]
         region = arrays["quad_region"]
         material = arrays["quad_material"]
-        quads = np.isin(region, [names.index(name) for name in SKIN + ("gums_tongue", "teeth")])
+        quads = np.isin(region, [names.index(name) for name in (*SKIN, "gums_tongue", "teeth")])
         for name in SCLERAS.values():
             quads |= material == materials.index(name)
         triangles = quads[arrays["tri_quad"]]

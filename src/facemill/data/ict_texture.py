@@ -31,7 +31,7 @@ CELLS = {
 MARGIN = 1.0 / 128.0
 """Border of each cell that repeats its edge, as a share of the atlas: filters never cross cells."""
 
-LIGHT_SKIN, DARK_SKIN = np.array([0.93, 0.79, 0.71]), np.array([0.36, 0.23, 0.17])
+LIGHT_SKIN, DARK_SKIN = np.array([0.89, 0.74, 0.65]), np.array([0.37, 0.23, 0.16])
 IRISES = np.array([[0.28, 0.17, 0.09], [0.40, 0.27, 0.14], [0.36, 0.38, 0.22], [0.33, 0.46, 0.58]])
 IRIS_SHARES = (0.45, 0.25, 0.12, 0.18)
 MOUTH, SOCKET = np.array([0.42, 0.17, 0.16]), np.array([0.72, 0.48, 0.43])
@@ -86,18 +86,21 @@ def person_texture(
 
         face = read_texture(textures / FACE_ALBEDO) / 255.0
         head = read_texture(textures / HEAD_ALBEDO) / 255.0
-    tone = LIGHT_SKIN + (DARK_SKIN - LIGHT_SKIN) * rng.beta(1.1, 1.6)
-    tone = tone * (1.0 + rng.normal(0.0, 0.02, 3))
+    melanin = rng.beta(1.1, 1.6)
+    tone = LIGHT_SKIN + (DARK_SKIN - LIGHT_SKIN) * melanin
+    tone = tone * (1.0 + rng.normal(0.0, 0.012, 3))
     # The middle of the face is free of stubble and shadow: its colour is that of the skin.
     rows, columns = face.shape[:2]
     middle = face[rows // 8 : rows // 2, 3 * columns // 8 : 5 * columns // 8]
     gain = tone / np.median(middle, axis=(0, 1))
-    offset = rng.normal(0.0, 0.01, 3)
+    offset = rng.normal(0.0, 0.005, 3)
     atlas = np.zeros((size, size, 3))
     _place(atlas, "face", face * gain + offset)
     _place(atlas, "head", _painted_sockets(model, head * gain + offset))
     atlas *= 1.0 + _skin_noise(model, size, rng)
-    iris = IRISES[rng.choice(len(IRISES), p=IRIS_SHARES)] * rng.uniform(0.8, 1.15)
+    # Dark skin goes with brown eyes.
+    shares = np.array(IRIS_SHARES) * [1.0, *(1.0 - melanin) ** np.array([0.5, 2.0, 2.0])]
+    iris = IRISES[rng.choice(len(IRISES), p=shares / shares.sum())] * rng.uniform(0.8, 1.15)
     for eye in ("eyeball_left", "eyeball_right"):
         _place(atlas, eye, eye_image(max(64, size // 2), iris, generator(seed, "ict-eye", person)))
     _place(atlas, "teeth", np.tile(TEETH * rng.uniform(0.9, 1.03), (8, 8, 1)))
@@ -180,7 +183,7 @@ def _skin_noise(
     phase = rng.uniform(0, 2 * np.pi, 12)
     share = rng.normal(0.0, 1.0, (12, 1)) * [0.012, 0.012, 0.012] + rng.normal(
         0.0, 1.0, (12, 1)
-    ) * [0.004, -0.004, -0.004]
+    ) * [0.003, -0.003, -0.003]
     values = np.cos(model.neutral @ waves.T + phase) @ share
     skin = np.isin(model.face_region, [REGIONS.index(name) for name in SKIN])
     rows, first = np.unique(model.faces_uv[skin], return_index=True)
@@ -197,7 +200,7 @@ def _skin_noise(
 def eye_image(
     size: int, iris: Float[np.ndarray, "3"], rng: np.random.Generator
 ) -> Float[np.ndarray, "s s 3"]:
-    """An eyeball on the model's polar uv: the front pole in the middle, about 200 degrees across."""
+    """An eyeball on the model's polar uv: front pole in the middle, about 200 degrees across."""
     axis = (np.arange(size) + 0.5) / size - 0.5
     x, y = np.meshgrid(axis, -axis)
     radius = np.hypot(x, y)

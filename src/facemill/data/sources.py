@@ -38,12 +38,15 @@ def results_name(settings: Settings) -> str:
 
 
 def tree(settings: Settings) -> Path:
-    """Folder that holds one folder of scans per person."""
+    """Folder that holds one folder of scans per person.
+
+    Drawn people lie under the run's name, so that runs with other settings keep their own.
+    """
     match kind(settings):
         case "demo":
-            return Path("resources/demo")
+            return Path("resources") / results_name(settings)
         case "ict":
-            return Path("resources/ict/people")
+            return Path("resources") / results_name(settings) / "people"
         case "facescape":
             return facescape_root(settings)
         case _:

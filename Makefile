@@ -1,0 +1,33 @@
+# Thin aliases; every target shows the command that it runs.
+PYTHON ?= python3
+CORES ?= all
+# The environment's programs come first on the search path.
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+
+.PHONY: all demo test lint bench docs env clean
+
+all demo: env
+	snakemake --cores $(CORES) all
+	@echo "The report: $(CURDIR)/results/demo/report.html"
+
+test: env
+	python -m pytest
+
+lint: env
+	ruff check .
+	ruff format --check .
+	snakefmt --check Snakefile workflow/rules
+	snakemake --lint
+	python workflow/scripts/config_docs.py --check
+
+bench: env
+	for program in benchmarks/*.py; do echo "## $$program"; python "$$program" || exit 1; done
+
+docs: env
+	python workflow/scripts/config_docs.py
+
+env:
+	@$(PYTHON) envs/install.py
+
+clean:
+	rm -rf results work logs .snakemake

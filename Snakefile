@@ -1,0 +1,45 @@
+"""From face meshes to trained neural face systems, their tables and figures.
+
+Start: snakemake --cores all all      One figure or table: snakemake --cores all imface_table
+"""
+
+from snakemake.utils import min_version
+
+min_version("9.20")
+
+
+configfile: "config.yaml"
+
+
+include: "workflow/rules/common.smk"  # validation, people and split, code hashes, paths
+include: "workflow/rules/data.smk"
+include: "workflow/rules/mesh.smk"
+include: "workflow/rules/render.smk"
+include: "workflow/rules/imface.smk"
+include: "workflow/rules/baselines.smk"
+include: "workflow/rules/report.smk"
+
+
+localrules:
+    all,
+    prepare,
+    imface_layout,
+
+
+rule all:
+    default_target: True
+    input:
+        collect(rules.views_render.output, person=VIEW_PEOPLE),
+        rules.report.output,
+
+
+rule prepare:
+    input:
+        rules.data_index.output,
+        collect(rules.sdf_sample.output, person=PEOPLE),
+        collect(rules.views_render.output, person=VIEW_PEOPLE),
+
+
+rule imface_layout:
+    input:
+        collect(rules.imface_layout_person.output, person=PEOPLE),

@@ -1,0 +1,101 @@
+"""Which source code a program consists of, as one short hash.
+
+A stage is made again when its code changes, not when a file's date does. The hash covers a program
+and everything of facemill that it imports, directly or through other modules, but neither comments
+nor docstrings nor layout.
+"""
+
+import ast
+import hashlib
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+DATA_SUFFIXES = (".json", ".npz", ".txt", ".js", ".html", ".css")
+
+
+def code_hash(program: str | Path) -> str:
+    """Hash of a program and of the facemill modules that it imports; 12 hexadecimal digits."""
+    digest = hashlib.sha256()
+    program = Path(program).resolve()
+    for path in [program, *sorted(modules_of(program))]:
+        digest.update(f"{path.name}\0{substance(path)}\0".encode())
+        for data in data_files(path):
+            digest.update(data.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def modules_of(program: Path) -> set[Path]:
+    """Files of all facemill modules that a program imports, at any depth, functions included."""
+    found: set[Path] = set()
+    waiting = [program]
+    while waiting:
+        new = set(imported(waiting.pop())) - found
+        found |= new
+        waiting.extend(new)
+    return found
+
+
+@cache
+def parsed(path: Path) -> ast.Module:
+    """Syntax tree of a source file."""
+    return ast.parse(path.read_bytes(), filename=str(path))
+
+
+@cache
+def imported(path: Path) -> tuple[Path, ...]:
+    """Files of the facemill modules named in the import statements of one file."""
+    return tuple(
+        file
+        for name in imported_names(parsed(path))
+        if name.split(".")[0] == PACKAGE.name
+        for file in files_of(name)
+    )
+
+
+def imported_names(tree: ast.Module) -> Iterator[str]:
+    """Dotted names that a syntax tree imports; ``from a import b`` gives ``a.b``."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def files_of(name: str) -> Iterator[Path]:
+    """Source files that importing a dotted name runs: the packages on the way and the module."""
+    place = PACKAGE
+    yield place / "__init__.py"
+    for part in name.split(".")[1:]:
+        place = place / part
+        if place.is_dir():
+            yield place / "__init__.py"
+        else:
+            if place.with_suffix(".py").is_file():
+                yield place.with_suffix(".py")
+            return
+
+
+@cache
+def substance(path: Path) -> str:
+    """A source file without comments, docstrings and layout."""
+    tree = ast.parse(path.read_bytes())
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        documented = isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        )
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            del body[0]
+    return ast.dump(tree)
+
+
+@cache
+def data_files(path: Path) -> tuple[Path, ...]:
+    """Data files of the package that a module names: those below its folder, by their file name."""
+    if PACKAGE not in path.parents:
+        return ()
+    text = path.read_text(encoding="utf-8")
+    files = (file for file in path.parent.rglob("*") if file.suffix in DATA_SUFFIXES)
+    return tuple(sorted(file for file in files if file.name in text))

@@ -1,0 +1,92 @@
+# What every system is measured against: a linear model and the mean of the training faces.
+
+# As many components as ImFace has latent numbers, unless the configuration says otherwise.
+LATENT = (
+    config["imface"]["model"]["identity_dim"]
+    + config["imface"]["model"]["expression_dim"]
+)
+LINEAR_MODEL = settings(
+    "seed",
+    **config["baselines"] | {"components": config["baselines"]["components"] or LATENT},
+    crop_radius=config["mesh"]["crop_radius"],
+)
+
+
+rule baseline_train:
+    # Mean and principal components of the training meshes.
+    input:
+        index="<results>/index.json",
+        manifests=collect("<results>/faces/{person}.json", person=TRAIN),
+        packs=ancient(collect("<results>/faces/{person}.npz", person=TRAIN)),
+    output:
+        ensure("<results>/baselines/linear_model.npz", non_empty=True),
+    log:
+        "<logs>/baseline_train.log",
+    benchmark:
+        "<benchmarks>/baseline_train.jsonl"
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=120,
+    params:
+        faces=f"{RESULTS}/faces",
+        settings=LINEAR_MODEL,
+        code=CODE["baseline_train"],
+    shell:
+        "python workflow/scripts/baseline_train.py --index {input.index:q} "
+        "--faces {params.faces:q} --settings {params.settings:q} --out {output:q} &> {log:q}"
+
+
+rule baseline_fit:
+    # One unseen person, given the same points as the systems.
+    input:
+        model="<results>/baselines/linear_model.npz",
+        samples="<results>/samples/{person}.npy",
+        manifest="<results>/samples/{person}.json",
+    output:
+        ensure("<results>/baselines/{method}/fit/{person}.npz", non_empty=True),
+    log:
+        "<logs>/baseline_fit/{method}/{person}.log",
+    benchmark:
+        "<benchmarks>/baseline_fit/{method}/{person}.jsonl"
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=60,
+    params:
+        settings=LINEAR_MODEL,
+        code=CODE["baseline_fit"],
+    shell:
+        "python workflow/scripts/baseline_fit.py --model {input.model:q} "
+        "--method {wildcards.method:q} --samples {input.samples:q} "
+        "--settings {params.settings:q} --out {output:q} &> {log:q}"
+
+
+rule baseline_evaluate:
+    # Distances between the baseline's meshes of one person and the scans.
+    input:
+        fit="<results>/baselines/{method}/fit/{person}.npz",
+        faces="<results>/faces/{person}.npz",
+    output:
+        ensure("<results>/baselines/{method}/scores/{person}.csv", non_empty=True),
+    log:
+        "<logs>/baseline_evaluate/{method}/{person}.log",
+    benchmark:
+        "<benchmarks>/baseline_evaluate/{method}/{person}.jsonl"
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=30,
+    params:
+        settings=settings("seed", **config["evaluate"]),
+        code=CODE["baseline_evaluate"],
+    shell:
+        "python workflow/scripts/baseline_evaluate.py --fit {input.fit:q} "
+        "--faces {input.faces:q} --system baseline --method {wildcards.method:q} "
+        "--person {wildcards.person:q} --settings {params.settings:q} --out {output:q} &> {log:q}"

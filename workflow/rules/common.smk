@@ -1,0 +1,66 @@
+# What all rule files share: the checked configuration, who is in the run, code hashes, paths.
+import json
+import os
+import re
+import shutil
+import sys
+from pathlib import Path
+
+from facemill import configuration, provenance
+from facemill.data import sources, splits
+from facemill.errors import FacemillError
+
+ROOT = Path(workflow.basedir)
+# Jobs use the Python that runs Snakemake; a conda environment, where one is used, comes before it.
+os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+
+try:
+    schema = configuration.load_schema(ROOT / "workflow/schemas/config.schema.yaml")
+    config.update(configuration.checked(config, schema))
+    KIND, NAME = sources.kind(config), sources.results_name(config)
+    EXPRESSIONS = sources.expressions(config)
+    SPLIT = splits.make_split(
+        sources.people(config), EXPRESSIONS, config["split"], config["seed"]
+    )
+    PEOPLE, TRAIN, TEST = SPLIT.people, list(SPLIT.train), list(SPLIT.test)
+    VIEW_PEOPLE = configuration.chosen(
+        PEOPLE, config["views"]["people"], "views.people"
+    )
+    VARIANTS = list(configuration.variants(config["imface"]))
+    RESULTS, WORK, TREE = f"results/{NAME}", f"work/{NAME}", str(sources.tree(config))
+except FacemillError as error:
+    sys.exit(f"error: {error}")
+BASELINES, SYSTEMS = ["mean", "pca"], ["imface"]
+
+# Training and fitting ask for a GPU where there is one, here or behind the batch system; elsewhere
+# the count is 0, so that fits run side by side on the CPU.
+GPU = int(bool(shutil.which("nvidia-smi") or shutil.which("sbatch")))
+
+# A stage is made again when its code changes: script name -> hash over script and library modules.
+CODE = {
+    script.stem: provenance.code_hash(script)
+    for script in sorted((ROOT / "workflow/scripts").glob("*.py"))
+}
+
+
+def settings(*keys, **more):
+    """Keys of the configuration (and more values) as one line of JSON, for --settings."""
+    return json.dumps({key: config[key] for key in keys} | more, sort_keys=True)
+
+
+# Deterministic preprocessing can be shared between runs (docs/workflow.md). Snakemake then takes no
+# benchmarks of these rules, and the contents of all scans are compared.
+CACHE = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
+
+
+pathvars:
+    results=RESULTS,
+    logs=f"logs/{NAME}",
+    benchmarks=f"{RESULTS}/benchmarks",
+    tree=TREE,
+
+
+wildcard_constraints:
+    person="|".join(map(re.escape, PEOPLE)),
+    variant="|".join(VARIANTS),
+    method="|".join(BASELINES),

@@ -1,0 +1,145 @@
+# ImFace: trained on the training people, fitted to the test people, measured.
+localrules:
+    imface_table,
+
+
+# Settings of training and fitting by variant, as JSON.
+IMFACE = {
+    variant: {
+        "train": json.dumps(
+            {"model": own["model"], "train": own["train"] | {"seed": config["seed"]}}
+        ),
+        "fit": json.dumps(
+            {
+                "fit": own["fit"] | {"seed": config["seed"]},
+                "extraction": own["extraction"],
+            }
+        ),
+    }
+    for variant, own in configuration.variants(config["imface"]).items()
+}
+
+
+rule imface_train:
+    # The three fields and the codes of all training scans. Unfinished work is kept for resuming.
+    input:
+        index="<results>/index.json",
+        manifests=collect("<results>/samples/{person}.json", person=TRAIN),
+        packs=ancient(collect("<results>/samples/{person}.npy", person=TRAIN)),
+    output:
+        model=ensure("<results>/imface/{variant}/model.safetensors", non_empty=True),
+        history=ensure("<results>/imface/{variant}/history.csv", non_empty=True),
+        run=ensure("<results>/imface/{variant}/run.json", non_empty=True),
+    log:
+        "<logs>/imface_train/{variant}.log",
+    benchmark:
+        "<benchmarks>/imface_train/{variant}.jsonl"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 4
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 1440 * attempt,
+    params:
+        samples=f"{RESULTS}/samples",
+        work=f"{WORK}/imface_train/{{variant}}",
+        settings=lookup("{variant}/train", within=IMFACE),
+        code=CODE["imface_train"],
+    shell:
+        "python workflow/scripts/imface_train.py --index {input.index:q} "
+        "--samples {params.samples:q} --settings {params.settings:q} --threads {threads} "
+        "--work {params.work:q} --model {output.model:q} --history {output.history:q} --run {output.run:q} &> {log:q}"
+
+
+rule imface_fit:
+    # Codes and meshes of one unseen person.
+    input:
+        model="<results>/imface/{variant}/model.safetensors",
+        samples="<results>/samples/{person}.npy",
+        manifest="<results>/samples/{person}.json",
+    output:
+        ensure("<results>/imface/{variant}/fit/{person}.npz", non_empty=True),
+    log:
+        "<logs>/imface_fit/{variant}/{person}.log",
+    benchmark:
+        "<benchmarks>/imface_fit/{variant}/{person}.jsonl"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        gpu=GPU,
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 240 * attempt,
+    params:
+        work=f"{WORK}/imface_fit/{{variant}}/{{person}}",
+        settings=lookup("{variant}/fit", within=IMFACE),
+        code=CODE["imface_fit"],
+    shell:
+        "python workflow/scripts/imface_fit.py --model {input.model:q} "
+        "--samples {input.samples:q} --settings {params.settings:q} --threads {threads} "
+        "--work {params.work:q} --out {output:q} &> {log:q}"
+
+
+rule imface_evaluate:
+    # Distances between the fitted meshes of one person and the scans.
+    input:
+        fit="<results>/imface/{variant}/fit/{person}.npz",
+        faces="<results>/faces/{person}.npz",
+    output:
+        ensure("<results>/imface/{variant}/scores/{person}.csv", non_empty=True),
+    log:
+        "<logs>/imface_evaluate/{variant}/{person}.log",
+    benchmark:
+        "<benchmarks>/imface_evaluate/{variant}/{person}.jsonl"
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=30,
+    params:
+        settings=settings("seed", **config["evaluate"]),
+        code=CODE["imface_evaluate"],
+    shell:
+        "python workflow/scripts/imface_evaluate.py --fit {input.fit:q} --faces {input.faces:q} "
+        "--system imface --method {wildcards.variant:q} --person {wildcards.person:q} "
+        "--settings {params.settings:q} --out {output:q} &> {log:q}"
+
+
+rule imface_table:
+    # All variants and both baselines, over seen and unseen expressions of unseen people.
+    input:
+        index="<results>/index.json",
+        scores=collect(
+            "<results>/imface/{variant}/scores/{person}.csv",
+            variant=VARIANTS,
+            person=TEST,
+        ),
+        baselines=collect(
+            "<results>/baselines/{method}/scores/{person}.csv",
+            method=BASELINES,
+            person=TEST,
+        ),
+    output:
+        report(
+            "<results>/tables/imface.csv",
+            caption="../report/imface_table.rst",
+            category="ImFace",
+            labels={"what": "table"},
+        ),
+    log:
+        "<logs>/imface_table.log",
+    benchmark:
+        "<benchmarks>/imface_table.jsonl"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=10,
+    params:
+        code=CODE["imface_table"],
+    shell:
+        "python workflow/scripts/imface_table.py --scores {input.scores:q} {input.baselines:q} "
+        "--index {input.index:q} --out {output:q} &> {log:q}"

@@ -1,0 +1,92 @@
+# From scans to aligned, cropped and closed faces, and from those to signed distance samples.
+UNIT = config["facescape"]["millimetres_per_unit"] if KIND == "facescape" else 1.0
+
+
+rule mesh_prepare:
+    # All expressions of one person in the face frame: sheet, closed head, landmarks.
+    input:
+        scans="<tree>/{person}",
+        topology="<results>/topology",
+    output:
+        pack=ensure("<results>/faces/{person}.npz", non_empty=True),
+        manifest=ensure("<results>/faces/{person}.json", non_empty=True),
+    log:
+        "<logs>/mesh_prepare/{person}.log",
+    benchmark:
+        "<benchmarks>/mesh_prepare/{person}.jsonl"
+    cache: CACHE
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=60,
+    params:
+        person="{person}",
+        settings=settings(
+            "max_failed_scans",
+            **config["mesh"],
+            expressions=EXPRESSIONS,
+            millimetres_per_unit=UNIT,
+        ),
+        code=CODE["mesh_prepare"],
+    shell:
+        "python workflow/scripts/mesh_prepare.py --person {params.person:q} "
+        "--tree-person {input.scans:q} --topology {input.topology:q} "
+        "--settings {params.settings:q} "
+        "--pack {output.pack:q} --manifest {output.manifest:q} &> {log:q}"
+
+
+rule sdf_sample:
+    # Points with normals on each face and with signed distances around it, shuffled for training.
+    input:
+        faces="<results>/faces/{person}.npz",
+    output:
+        pack=ensure("<results>/samples/{person}.npy", non_empty=True),
+        manifest=ensure("<results>/samples/{person}.json", non_empty=True),
+    log:
+        "<logs>/sdf_sample/{person}.log",
+    benchmark:
+        "<benchmarks>/sdf_sample/{person}.jsonl"
+    cache: CACHE
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=60,
+    params:
+        person="{person}",
+        settings=settings(
+            "seed", **config["sdf"], crop_radius=config["mesh"]["crop_radius"]
+        ),
+        code=CODE["sdf_sample"],
+    shell:
+        "python workflow/scripts/sdf_sample.py --faces {input.faces:q} "
+        "--settings {params.settings:q} "
+        "--pack {output.pack:q} --manifest {output.manifest:q} &> {log:q}"
+
+
+rule imface_layout_person:
+    # The same samples in the layout that the authors' own training code reads.
+    input:
+        faces="<results>/faces/{person}.npz",
+        samples="<results>/samples/{person}.npy",
+        manifest="<results>/samples/{person}.json",
+    output:
+        directory("<results>/imface_layout/{person}"),
+    log:
+        "<logs>/imface_layout/{person}.log",
+    benchmark:
+        "<benchmarks>/imface_layout/{person}.jsonl"
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=60,
+    params:
+        code=CODE["imface_layout"],
+    shell:
+        "python workflow/scripts/imface_layout.py --faces {input.faces:q} "
+        "--samples {input.samples:q} --person {wildcards.person:q} --out {output:q} &> {log:q}"

@@ -21,7 +21,7 @@ def distance_to_mesh(
         np.ascontiguousarray(mesh.vertices, np.float64),
         np.ascontiguousarray(mesh.faces, np.int64),
     )
-    return np.sqrt(squared), closest, faces
+    return np.sqrt(squared), closest, faces.astype(np.int64)  # igl gives "long long"
 
 
 def signed_distance_sheet(

@@ -4,16 +4,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial import cKDTree
 
+from facemill.mesh.alignment import umeyama
 from facemill.mesh.frames import Similarity
-
-
-def rigid_fit(source: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "n 3"]) -> Similarity:
-    """The rotation and translation that bring paired points together in least squares (Kabsch)."""
-    centre_s, centre_t = source.mean(axis=0), target.mean(axis=0)
-    u, _, vt = np.linalg.svd((target - centre_t).T @ (source - centre_s))
-    mirror = np.diag([1.0, 1.0, np.linalg.det(u @ vt)])  # a reflection is no motion
-    rotation = u @ mirror @ vt
-    return Similarity(1.0, rotation, centre_t - rotation @ centre_s)
 
 
 def rigid_icp(
@@ -34,5 +26,5 @@ def rigid_icp(
         if before - distance.mean() < tolerance:
             break
         before = distance.mean()
-        motion = rigid_fit(source, target[nearest])
+        motion = umeyama(source, target[nearest], with_scale=False)
     return motion

@@ -85,7 +85,7 @@ def load_index(path: str | Path) -> dict[str, Any]:
     return index
 
 
-def index_split(index: dict[str, Any], where: str = "index") -> Split:
+def index_split(index: Any, where: str = "index") -> Split:
     """The split of an index, checked."""
     if not isinstance(index, dict) or not {"people", "split", "expressions"} <= set(index):
         raise DataError(f"{where}: not an index of people. Delete it to have it made again.")

@@ -30,7 +30,7 @@ def natural(name: str) -> tuple:
     """Sorting key that reads numbers as numbers: 2 comes before 10, d009 before d010."""
     parts = re.split(r"(\d+)", name)
     return (
-        tuple((int(p), "") if p.isdecimal() else (-1, p) for p in parts if p),
+        tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts if p),
         name,
     )
 

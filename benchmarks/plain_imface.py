@@ -16,14 +16,12 @@ from facemill.imface.model import HyperBlendField, ImFace
 def hyper_layers(field: HyperBlendField, code: Tensor) -> list[tuple[Tensor, Tensor]]:
     """Weight (b, out, in) and bias (b, out) of each generated layer, one net for each tensor."""
     hyper = field.hyper
-    weights = hyper.output_weight.split(hyper.sizes)
-    biases = hyper.output_bias.split(hyper.sizes)
     tensors = []
     for net in range(len(hyper.sizes)):
         hidden = code
         for weight, bias in zip(hyper.hidden_weights, hyper.hidden_biases, strict=True):
             hidden = F.relu(hidden @ weight[net] + bias[net])
-        tensors.append(hidden @ weights[net].T + biases[net])
+        tensors.append(hidden @ hyper.output_weights[net].T + hyper.output_biases[net])
     return [
         (tensors[2 * i].view(-1, out, fan_in), tensors[2 * i + 1])
         for i, (out, fan_in) in enumerate(field.shapes)

@@ -32,8 +32,10 @@ def small_model(warp="se3", people=3, expressions=2, dtype=torch.float64, traine
             for codes in (model.identity_codes, model.expression_codes):
                 codes.weight.normal_(std=0.3)
             for field in (model.expression_field, model.identity_field):
-                field.hyper.output_weight.mul_(2)
-                field.hyper.output_bias.mul_(0.5)
+                for weight in field.hyper.output_weights:
+                    weight.mul_(2)
+                for bias in field.hyper.output_biases:
+                    bias.mul_(0.5)
     return model
 
 

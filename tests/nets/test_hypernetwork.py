@@ -14,12 +14,11 @@ def test_stack_equals_a_loop_of_small_nets():
     net = HyperNetwork(6, 7, 2, shapes)
     code = torch.randn(4, 6)
     layers = net(code)
-    weights, biases = net.output_weight.split(net.sizes), net.output_bias.split(net.sizes)
     for i, tensor in enumerate(t for layer in layers for t in layer):
         hidden = code
         for weight, bias in zip(net.hidden_weights, net.hidden_biases, strict=True):
             hidden = F.relu(hidden @ weight[i] + bias[i])
-        plain = hidden @ weights[i].T + biases[i]
+        plain = hidden @ net.output_weights[i].T + net.output_biases[i]
         assert torch.allclose(tensor.flatten(1), plain, atol=1e-6)
     assert [tuple(w.shape[1:]) for w, _ in layers] == shapes
 

@@ -15,7 +15,8 @@ class HyperNetwork(nn.Module):
 
     The nets share no weights, but their hidden layers have equal shapes: they are held as
     (tensors, in, out) stacks and run as one batched product per layer. The output layers differ in
-    size and are held one under the other.
+    size and stay apart: nearly all weights are theirs, and cutting one stack into pieces would copy
+    its whole gradient together again in every step.
 
     ``shapes`` are the (out, in) of the generated layers; a weight and a bias is made for each.
     """
@@ -31,8 +32,8 @@ class HyperNetwork(nn.Module):
         stacks = list(itertools.pairwise(widths))
         self.hidden_weights = nn.ParameterList(torch.empty(nets, i, o) for i, o in stacks)
         self.hidden_biases = nn.ParameterList(torch.empty(nets, 1, o) for _, o in stacks)
-        self.output_weight = nn.Parameter(torch.empty(sum(self.sizes), widths[-1]))
-        self.output_bias = nn.Parameter(torch.empty(sum(self.sizes)))
+        self.output_weights = nn.ParameterList(torch.empty(s, widths[-1]) for s in self.sizes)
+        self.output_biases = nn.ParameterList(torch.empty(s) for s in self.sizes)
         self.initialise()
 
     @torch.no_grad()
@@ -44,10 +45,10 @@ class HyperNetwork(nn.Module):
             fan_in = weight.shape[1]
             weight.normal_(0, math.sqrt(2 / fan_in))
             bias.uniform_(-1 / math.sqrt(fan_in), 1 / math.sqrt(fan_in))
-        width = self.output_weight.shape[1]
-        self.output_weight.normal_(0, math.sqrt(2 / width) / 100)
+        width = self.output_weights[0].shape[1]
         fans = [fan for _, fan_in in self.shapes for fan in (fan_in, width)]
-        for bias, fan in zip(self.output_bias.split(self.sizes), fans, strict=True):
+        for weight, bias, fan in zip(self.output_weights, self.output_biases, fans, strict=True):
+            weight.normal_(0, math.sqrt(2 / width) / 100)
             bias.uniform_(-1 / fan, 1 / fan)
 
     def forward(self, code: Float[Tensor, "b c"]) -> list[tuple[Tensor, Tensor]]:
@@ -55,9 +56,8 @@ class HyperNetwork(nn.Module):
         hidden = code.expand(len(self.sizes), *code.shape)
         for weight, bias in zip(self.hidden_weights, self.hidden_biases, strict=True):
             hidden = torch.relu(torch.baddbmm(bias, hidden, weight))
-        weights = self.output_weight.split(self.sizes)
-        biases = self.output_bias.split(self.sizes)
-        tensors = [F.linear(h, w, b) for h, w, b in zip(hidden, weights, biases, strict=True)]
+        outputs = zip(hidden, self.output_weights, self.output_biases, strict=True)
+        tensors = [F.linear(h, weight, bias) for h, weight, bias in outputs]
         return [
             (tensors[2 * i].view(-1, out, fan_in), tensors[2 * i + 1])
             for i, (out, fan_in) in enumerate(self.shapes)

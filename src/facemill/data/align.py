@@ -63,9 +63,10 @@ def reference_head(settings: Mapping[str, Any]) -> Reference:
         landmarks = vertices[model.landmarks]
     else:
         from facemill.data import demo
+        from facemill.data.demo.sculpt import mean_head
 
-        head, topology = demo.mean_mesh(), demo.topology()
-        vertices, faces = np.asarray(head.vertices, np.float64), head.faces
+        topology = demo.topology()
+        vertices, faces = np.asarray(mean_head().vertices, np.float64), topology.faces
         landmarks = vertices[topology.landmarks]
     return Reference(Mesh(vertices, faces), landmarks)
 

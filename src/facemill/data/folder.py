@@ -98,7 +98,8 @@ def landmark_file(mesh: Path, person: str, named: str | None) -> Path:
     raise DataError(
         f"{mesh}: no landmarks; looked for {', '.join(map(str, tried))}. Expected 68 lines "
         "'x y z', or at least five picked points as lines 'number x y z' with their iBUG "
-        "numbers, such as 30 (nose tip), 36 and 45 (outer eye corners), 48 and 54 (mouth corners), 8 (chin)."
+        "numbers, such as 30 (nose tip), 36 and 45 (outer eye corners), 48 and 54 "
+        "(mouth corners), 8 (chin)."
     )
 
 

@@ -209,23 +209,24 @@ def write_person(settings: Settings, person: str, out: str | Path) -> None:
     """Write one person's folder of the tree, whole or not at all: demo, ict, or aligned meshes."""
     from facemill.files import writing
 
-    names = expressions(settings)
-    with writing(out) as part:
-        part.mkdir(parents=True)
-        match kind(settings):
-            case "demo":
-                from facemill.data import demo
+    names, seed = expressions(settings), int(settings.get("seed", 0))
+    match kind(settings):
+        case "demo":
+            from facemill.data import demo
 
-                demo.write_person(person, names, settings, part)
-            case "ict":
-                from facemill.data import ict
+            size = int(settings.get("demo", {}).get("texture_size", 1024))
+            demo.write_person(person, names, seed, size, out)
+        case "ict":
+            from facemill.data import ict
 
+            with writing(out) as part:
                 ict.write_person(ict_model_folder(settings), person, names, settings, part)
-            case "folder":
-                from facemill.data import folder
+        case "folder":
+            from facemill.data import folder
 
+            with writing(out) as part:
                 folder.write_person(mesh_folder(settings), person, names, settings, part)
-            case _:
-                raise ConfigError(
-                    "dataset: facescape is read where it lies; its people are not written."
-                )
+        case _:
+            raise ConfigError(
+                "dataset: facescape is read where it lies; its people are not written."
+            )

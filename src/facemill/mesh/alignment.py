@@ -67,7 +67,7 @@ def trimmed_icp(
     target_normals: Float[np.ndarray, "m 3"],
     start: Similarity,
     keep: float = 0.7,
-    steps: int = 40,
+    steps: int = 60,
     with_scale: bool = True,
     landmarks: tuple[Float[np.ndarray, "k 3"], Float[np.ndarray, "k 3"]] | None = None,
     landmark_weight: float = 0.3,
@@ -75,11 +75,11 @@ def trimmed_icp(
     """Improve ``start`` by pairing points with the nearest target points; the rms residual kept.
 
     Each step pairs every moved ``source`` point with its nearest ``target`` point, keeps the share
-    ``keep`` with the smallest distances (hair, clothes and borders have no partner), moves each
-    partner into the source point's own height above the target's surface along its normal
-    (point-to-plane), and solves for the similarity. Paired ``landmarks`` (source, target) join
-    with a share ``landmark_weight`` of the weight and keep the surface from sliding. The residual
-    is the rms distance to the target's tangent planes, in the target's unit.
+    ``keep`` with the smallest distances (hair, clothes and borders have no partner) and takes one
+    Gauss-Newton step on the distances to the partners' tangent planes (Chen and Medioni 1992).
+    Paired ``landmarks`` (source, target) join with a share ``landmark_weight`` of the weight and
+    keep the surface from sliding. The residual is the rms distance to the tangent planes, in the
+    target's unit.
     """
     from scipy.spatial import cKDTree
 
@@ -89,18 +89,46 @@ def trimmed_icp(
         moved = now.apply(source)
         distance, nearest = tree.query(moved)
         kept = np.argsort(distance)[: max(3, round(keep * len(source)))]
-        normal = target_normals[nearest[kept]]
-        height = ((moved[kept] - target[nearest[kept]]) * normal).sum(axis=1, keepdims=True)
+        points, normals = moved[kept], target_normals[nearest[kept]]
+        height = ((points - target[nearest[kept]]) * normals).sum(axis=1)
         residual = float(np.sqrt((height**2).mean()))
-        pairs = [source[kept]], [moved[kept] - height * normal], [np.ones(len(kept))]
-        if landmarks is not None:
-            share = landmark_weight / (1.0 - landmark_weight) * len(kept) / len(landmarks[0])
-            pairs[0].append(landmarks[0])
-            pairs[1].append(landmarks[1])
-            pairs[2].append(np.full(len(landmarks[0]), share))
-        now = umeyama(*(np.concatenate(part) for part in pairs[:2]), with_scale=with_scale,
-                      weights=np.concatenate(pairs[2]))  # fmt: skip
-        if before - residual < 1e-5 * residual:
+        if abs(before - residual) < 1e-6 * residual:
             break
         before = residual
+        weights = np.ones(len(kept))
+        if landmarks is not None:
+            at = now.apply(landmarks[0])
+            share = landmark_weight / (1.0 - landmark_weight) * len(kept) / len(at)
+            points = np.concatenate([points, np.repeat(at, 3, axis=0)])
+            normals = np.concatenate([normals, np.tile(np.eye(3), (len(at), 1))])
+            height = np.concatenate([height, (at - landmarks[1]).ravel()])
+            weights = np.concatenate([weights, np.full(3 * len(at), share)])
+        now = _plane_step(points, normals, height, weights, with_scale).after(now)
     return now, residual
+
+
+def _plane_step(
+    points: Float[np.ndarray, "n 3"],
+    normals: Float[np.ndarray, "n 3"],
+    height: Float[np.ndarray, " n"],
+    weights: Float[np.ndarray, " n"],
+    with_scale: bool,
+) -> Similarity:
+    """The small similarity about the points' middle that best takes the heights to zero.
+
+    Linear in rotation vector, translation and growth: h + n.(w x p) + n.t + g n.p = 0.
+    """
+    from scipy.spatial.transform import Rotation
+
+    middle = points.mean(axis=0)
+    arms = points - middle
+    columns = [np.cross(arms, normals), normals]
+    if with_scale:
+        columns.append((arms * normals).sum(axis=1, keepdims=True))
+    jacobian = np.concatenate(columns, axis=1)
+    normal_matrix = jacobian.T @ (weights[:, None] * jacobian)
+    # Turns that do not show on the surface (a sphere's) stay where they are.
+    solution = -np.linalg.lstsq(normal_matrix, jacobian.T @ (weights * height), rcond=1e-10)[0]
+    scale = float(np.exp(solution[6])) if with_scale else 1.0
+    rotation = Rotation.from_rotvec(solution[:3]).as_matrix()
+    return Similarity(scale, rotation, middle + solution[3:6] - scale * rotation @ middle)

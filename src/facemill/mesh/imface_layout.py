@@ -31,6 +31,7 @@ from facemill.mesh.surface import Mesh
 
 TEMPLATE = "FacescapeNormal.bnd"
 AGAIN = "Run imface_layout again."
+FREE = ("free_pcl", "free_sdf", "free_grd")
 
 
 @dataclass(frozen=True)
@@ -99,24 +100,23 @@ def _read_scan(folder: Path, number: int) -> ImFaceScan:
             raise DataError(f"{path}: shape {values.shape}, expected (n, *{columns}). {AGAIN}")
         return np.asarray(values, np.float64)
 
+    arrays = {
+        name: array(name, () if name == "free_sdf" else (3,))
+        for name in ("surf_pcl", "surf_nor", "free_pcl", "free_sdf", "free_grd")
+    }
+    rows = {name: len(values) for name, values in arrays.items()}
+    if len({rows["surf_pcl"], rows["surf_nor"]}) + len({rows[n] for n in FREE}) > 2:
+        raise DataError(f"{folder}: arrays of scan {number} are not equally long: {rows}. {AGAIN}")
     sheet = read_mesh(folder / f"{number}.obj")
-    scan = ImFaceScan(
-        surface_points=back.apply(array("surf_pcl", (3,))),
-        surface_normals=back.apply_to_normals(array("surf_nor", (3,))),
-        free_points=back.apply(array("free_pcl", (3,))),
-        free_sdf=array("free_sdf", ()) * back.scale,
-        free_gradients=back.apply_to_normals(array("free_grd", (3,))),
+    return ImFaceScan(
+        surface_points=back.apply(arrays["surf_pcl"]),
+        surface_normals=back.apply_to_normals(arrays["surf_nor"]),
+        free_points=back.apply(arrays["free_pcl"]),
+        free_sdf=arrays["free_sdf"] * back.scale,
+        free_gradients=back.apply_to_normals(arrays["free_grd"]),
         landmarks=back.apply(read_landmarks(folder / f"{number}.bnd")),
         sheet=Mesh(back.apply(sheet.vertices), sheet.faces),
     )
-    counts = len(scan.free_points), len(scan.free_sdf), len(scan.free_gradients)
-    if len(set(counts)) > 1 or len(scan.surface_points) != len(scan.surface_normals):
-        raise DataError(
-            f"{folder}: the arrays of scan {number} are not equally long "
-            f"({len(scan.surface_points)} and {len(scan.surface_normals)} surface rows, "
-            f"{counts} free ones). {AGAIN}"
-        )
-    return scan
 
 
 def write_template(path: str | Path, face_packs: Iterable[str | Path]) -> None:

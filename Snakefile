@@ -17,6 +17,8 @@ include: "workflow/rules/mesh.smk"
 include: "workflow/rules/render.smk"
 include: "workflow/rules/imface.smk"
 include: "workflow/rules/baselines.smk"
+include: "workflow/rules/figures.smk"
+include: "workflow/rules/imface_figures.smk"
 include: "workflow/rules/report.smk"
 
 

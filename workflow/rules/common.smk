@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from facemill import configuration, provenance
-from facemill.data import sources, splits
+from facemill.data import sources, splits, tree
 from facemill.errors import FacemillError
 
 ROOT = Path(workflow.basedir)

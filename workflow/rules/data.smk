@@ -104,7 +104,7 @@ rule data_index:
     params:
         dataset=config["dataset"],
         tree=TREE,
-        people=PEOPLE,
+        people=json.dumps(PEOPLE),
         settings=settings("expressions", "split", "seed"),
         code=CODE["data_index"],
     shell:

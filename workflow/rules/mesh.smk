@@ -23,6 +23,7 @@ rule mesh_prepare:
         runtime=60,
     params:
         person="{person}",
+        work=f"{WORK}/mesh_prepare/{{person}}",
         settings=settings(
             "max_failed_scans",
             **config["mesh"],
@@ -34,6 +35,7 @@ rule mesh_prepare:
         "python workflow/scripts/mesh_prepare.py --person {params.person:q} "
         "--tree-person {input.scans:q} --topology {input.topology:q} "
         "--settings {params.settings:q} "
+        "--work {params.work:q} "
         "--pack {output.pack:q} --manifest {output.manifest:q} &> {log:q}"
 
 
@@ -57,6 +59,7 @@ rule sdf_sample:
         runtime=60,
     params:
         person="{person}",
+        work=f"{WORK}/mesh_prepare/{{person}}",
         settings=settings(
             "seed", **config["sdf"], crop_radius=config["mesh"]["crop_radius"]
         ),

@@ -1,7 +1,13 @@
-# Figures of the data, all systems side by side, and the page that shows it all.
+# All systems side by side, the interactive page, and the page that shows everything.
 localrules:
     compare_table,
     report,
+
+
+# In the order of the page. Walks between people need two of them.
+FIGURES = ["data_sheet", "mesh_figure", "views_sheet", "imface_reconstruction"]
+FIGURES += ["imface_interpolation"] if len(TEST) > 1 else []
+FIGURES += ["imface_expressions", "imface_transfer", "imface_curves"]
 
 
 rule compare_table:
@@ -9,7 +15,12 @@ rule compare_table:
     input:
         tables=collect("<results>/tables/{system}.csv", system=SYSTEMS),
     output:
-        ensure("<results>/tables/compare.csv", non_empty=True),
+        table=report(
+            "<results>/tables/compare.csv",
+            caption="../report/compare_table.rst",
+            category="Comparison",
+            labels={"table": "all systems"},
+        ),
     log:
         "<logs>/compare_table.log",
     benchmark:
@@ -23,20 +34,21 @@ rule compare_table:
     params:
         code=CODE["compare_table"],
     shell:
-        "python workflow/scripts/compare_table.py --tables {input.tables:q} --out {output:q} "
-        "&> {log:q}"
+        "python workflow/scripts/compare_table.py --tables {input.tables:q} "
+        "--out {output.table:q} &> {log:q}"
 
 
 rule report:
     # One page with everything in it, to be opened without a network.
     input:
         index="<results>/index.json",
-        tables=[
-            *collect("<results>/tables/{system}.csv", system=SYSTEMS),
-        ],
+        tables=["<results>/tables/compare.csv"],
+        figures=collect("<results>/figures/{figure}.png", figure=FIGURES),
+        captions=collect("workflow/report/{figure}.rst", figure=FIGURES),
+        viewer="<results>/report/viewer.html",
         runs=collect("<results>/imface/{variant}/run.json", variant=VARIANTS),
     output:
-        "<results>/report.html",
+        page=ensure("<results>/report.html", non_empty=True),
     log:
         "<logs>/report.log",
     benchmark:
@@ -54,5 +66,6 @@ rule report:
         code=CODE["report"],
     shell:
         "python workflow/scripts/report.py --name {params.name:q} --index {input.index:q} "
-        "--tables {input.tables:q} --runs {input.runs:q} "
-        "--settings {params.settings:q} --out {output:q} &> {log:q}"
+        "--tables {input.tables:q} --figures {input.figures:q} --captions {params.captions:q} "
+        "--viewer {input.viewer:q} --runs {input.runs:q} --settings {params.settings:q} "
+        "--out {output.page:q} &> {log:q}"

@@ -19,13 +19,15 @@ from facemill.mesh.surface import Mesh
 
 log = logging.getLogger(__name__)
 
-STEADY = (*range(27, 48), 0, 1, 15, 16)
-"""Landmarks that expressions hardly move: nose, eyes, the jaw line beside the ears."""
+FIRM = range(27, 68)
+"""Landmarks everybody places alike: nose, eyes, mouth. Jaw line and brows differ by convention."""
+STEADY = range(27, 48)
+"""Those of them that expressions hardly move: nose and eyes."""
 UNITS = {"metres": 1000.0, "decimetres": 100.0, "inches": 25.4, "centimetres": 10.0,
          "millimetres": 1.0, "tenths of a millimetre": 0.1}  # fmt: skip
 UNIT_TOLERANCE = 0.15
 """A fitted scale this close to a unit's is that unit: heads differ in size by less than this."""
-FACE_RADIUS = 90.0
+FACE_RADIUS = 120.0
 """Only the surface this near to the middle of the face takes part in ICP, mm."""
 
 
@@ -124,14 +126,14 @@ def align_scan(
 
     Similarity from landmarks (Umeyama), then trimmed ICP of the face. A scale within 15 % of a
     usual unit's is taken as that unit, so that a head keeps its true size; any other is fitted.
-    Expressions are held by landmarks that hardly move. Logs the residuals; raises GeometryError
-    where the rms over landmarks or surface is above ``max_residual`` mm, or left and right are
-    exchanged.
+    Eyes, nose and mouth hold a neutral, eyes and nose an expression. Logs the residuals;
+    raises GeometryError where the rms over landmarks or surface is above ``max_residual`` mm, or
+    left and right are exchanged.
     """
     mesh = welded_seams(read_mesh(mesh_file))
     picked = read_points(landmark_file, mesh)
-    steady = [number for number in picked if number in STEADY]
-    numbers = sorted(picked) if neutral or len(steady) < 4 else sorted(steady)
+    firm = [number for number in picked if number in (FIRM if neutral else STEADY)]
+    numbers = sorted(firm if len(firm) >= 4 else picked)
     source = np.stack([picked[number] for number in numbers])
     target = reference.landmarks[numbers]
     if mirrored_fits_better(source, target):
@@ -140,13 +142,14 @@ def align_scan(
             "right are exchanged (36 is the subject's right eye, at -x), or the mesh is mirrored."
         )
     start = umeyama(source, target)
+    # Judged with the scale fitted, so that a large or small head is not held against its points.
+    landmark_residual = rms(start.apply(source) - target)
+    _refuse(landmark_residual, "landmarks", max_residual, mesh_file, start.scale)
     unit = next((u for u, s in UNITS.items() if abs(start.scale / s - 1) < UNIT_TOLERANCE), None)
     scale = UNITS[unit] if unit else 1.0
     if unit:
         rigid = umeyama(scale * source, target, with_scale=False)
         start = Similarity(scale, rigid.rotation, rigid.translation)
-    landmark_residual = rms(start.apply(source) - target)
-    _refuse(landmark_residual, "landmarks", max_residual, mesh_file, start.scale)
     similarity, surface_residual = _refined(
         mesh, scale, start, source, target, reference, with_scale=unit is None
     )
@@ -194,6 +197,7 @@ def _refined(mesh, scale, start, source, target, reference, with_scale):
         unscaled,
         with_scale=with_scale,
         landmarks=(scale * source, target),
+        landmark_weight=0.1,
     )
     return Similarity(fit.scale * scale, fit.rotation, fit.translation), residual
 

@@ -2,12 +2,15 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from synthetic_faces import Dataset, write_dataset
 
 from facemill.data.packs import write_sample_pack
+from facemill.imface.train import train
 
 ROWS = 400
 
@@ -76,3 +79,45 @@ def made_data(tmp_path: Path) -> Callable[..., tuple[Path, Path]]:
         return path, tmp_path / "samples"
 
     return make
+
+
+@dataclass(frozen=True)
+class TinyImFace:
+    """A model of a few thousand weights, trained for seconds, and what it was trained on."""
+
+    model: Path
+    history: Path
+    data: Dataset
+
+
+@pytest.fixture(scope="session")
+def tiny_imface(tmp_path_factory) -> TinyImFace:
+    """Made once for all tests of fitting, evaluation and interpolation."""
+    folder = tmp_path_factory.mktemp("tiny_imface")
+    data = write_dataset(folder, train=4, test=2, rows=4000)
+    light = {"identity_code": 1e3, "expression_code": 1e3}
+    settings = {
+        "model": {
+            "identity_dim": 8,
+            "expression_dim": 8,
+            "width": 24,
+            "hidden_layers": 2,
+            "omega": 15.0,
+            "hyper_width": 16,
+            "hyper_layers": 1,
+            "fusion_width": 16,
+            "landmark_width": 16,
+        },
+        "train": {
+            "steps": 120,
+            "batch_scans": 4,
+            "points": 192,
+            "learning_rate": 2e-3,
+            "weights": light,
+        },
+    }
+    model, history = folder / "model.safetensors", folder / "history.csv"
+    train(
+        data.index, data.samples(), settings, folder / "work", model, history, folder / "run.json"
+    )
+    return TinyImFace(model, history, data)

@@ -1,0 +1,242 @@
+"""ImFace's pictures: reconstructions with error maps, walks between codes, expression transfer."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float, UInt8
+
+from facemill.data.expressions import NEUTRAL
+from facemill.data.packs import FacePack
+from facemill.errors import ConfigError, DataError
+from facemill.figures.errors import error_colours, scale_maximum
+from facemill.figures.layout import grid
+from facemill.figures.shading import portrait_camera, shade
+from facemill.files import read_json
+from facemill.imface.config import ExtractionConfig
+from facemill.imface.interpolate import (
+    codes_of,
+    expression_walk,
+    identity_walk,
+    read_codes,
+    transfer_matrix,
+)
+from facemill.imface.model import load_model
+from facemill.mesh.distance import distance_to_mesh
+from facemill.mesh.surface import Mesh
+from facemill.metrics.scores import read_fit
+from facemill.training.settings import from_settings
+
+log = logging.getLogger(__name__)
+
+SHEET_BOX = np.array([[-78.0, -92.0, -30.0], [78.0, 100.0, 40.0]])
+"""Box round what the crop sphere leaves of a face, mm, the same for everybody."""
+
+
+@dataclass(frozen=True)
+class FigureConfig:
+    """What the pictures show."""
+
+    rows: int = 4  # scans, pairs of people, or people
+    steps: int = 6  # pictures along a walk
+    size: int = 360  # pixels of a picture's width
+    yaw: float = 20.0  # degrees the head is turned by
+    resolution: int = 160  # of extraction, for pictures
+    expressions: tuple[str, ...] = field(default_factory=tuple)  # empty: chosen evenly
+
+    def __post_init__(self) -> None:
+        for name, least in (("rows", 1), ("steps", 2), ("size", 32), ("resolution", 8)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name}: found {getattr(self, name)}, expected at least {least}")
+
+    @property
+    def extraction(self) -> ExtractionConfig:
+        """The coarser grid of the pictures."""
+        return ExtractionConfig(resolution=self.resolution)
+
+
+def reconstruction(
+    index: str | Path,
+    faces: str | Path,
+    fits: Mapping[str, str | Path],
+    settings: Mapping[str, Any],
+    out: str | Path,
+) -> None:
+    """Rows of test scans: the target, then each method's mesh and the distance from the scan to it.
+
+    ``faces`` and the values of ``fits`` (label -> folder) hold ``<person>.npz``. Scans are chosen
+    evenly over people and expressions, unseen ones last, not by how they turned out. The numbers
+    below the maps are means over what the map shows.
+    """
+    config = from_settings(FigureConfig, settings, "figures")
+    scans = chosen_scans(read_json(index), config)
+    rows, labels, errors = [], [], []
+    for person, expression, seen in scans:
+        target = FacePack(Path(faces) / f"{person}.npz").sheet(expression)
+        row: list[tuple[Mesh, np.ndarray | None]] = [(target, None)]
+        for folder in fits.values():
+            path = Path(folder) / f"{person}.npz"
+            meshes = read_fit(path)
+            if expression not in meshes:
+                raise DataError(
+                    f"{path}: no expression {expression}; it holds {', '.join(meshes)}."
+                )
+            distance, _, _ = distance_to_mesh(target.vertices, meshes[expression])
+            row += [(meshes[expression], None), (target, distance)]
+            errors.append(distance)
+        rows.append(row)
+        labels.append(f"{person}\n{readable(expression)}{'' if seen else chr(10) + '(unseen)'}")
+    maximum = scale_maximum(np.concatenate(errors))
+    images = [[picture(mesh, config, values, maximum) for mesh, values in row] for row in rows]
+    captions = [
+        ["" if values is None else f"{values.mean():.2f} mm" for _, values in row] for row in rows
+    ]
+    columns = ["scan", *[text for label in fits for text in (label, "error")]]
+    grid(
+        images,
+        out,
+        row_labels=labels,
+        column_labels=columns,
+        title="Unseen people, reconstructed",
+        subtitle="Distance from each point of the scan to the reconstruction; mean below each map",
+        error_maximum=maximum,
+        captions=captions,
+    )
+
+
+def interpolation(
+    model: str | Path, fits: Sequence[str | Path], settings: Mapping[str, Any], out: str | Path
+) -> None:
+    """Rows of walks from one unseen person to the next, by their identity codes alone."""
+    config = from_settings(FigureConfig, settings, "figures")
+    network, _ = load_model(model)
+    network.requires_grad_(False)
+    if len(fits) < 2:
+        raise DataError(
+            f"{len(fits)} fitted person; a walk needs two. Add test people to the split."
+        )
+    codes = [codes_of(read_codes(fit), NEUTRAL, fit) for fit in fits]
+    names = [Path(fit).stem for fit in fits]
+    pairs = [(i, (i + 1) % len(fits)) for i in range(len(fits) if len(fits) > 2 else 1)]
+    pairs = pairs[: config.rows]
+    walks = [
+        identity_walk(network, codes[i], codes[j], config.steps, config.extraction)
+        for i, j in pairs
+    ]
+    grid(
+        [[picture(mesh, config) for mesh in walk] for walk in walks],
+        out,
+        row_labels=[f"{names[i]}\nto {names[j]}" for i, j in pairs],
+        column_labels=shares(config.steps),
+        title="From one unseen person to another",
+        subtitle="Linear in the identity code; the expression code is the first person's neutral",
+    )
+
+
+def expressions(
+    model: str | Path, fits: Sequence[str | Path], settings: Mapping[str, Any], out: str | Path
+) -> None:
+    """Rows of walks from neutral to an expression, by the expression codes alone."""
+    config = from_settings(FigureConfig, settings, "figures")
+    network, _ = load_model(model)
+    network.requires_grad_(False)
+    rows, labels = [], []
+    for number in range(config.rows):
+        fit = fits[number % len(fits)]
+        codes = read_codes(fit)
+        names = chosen_expressions(list(codes), config, config.rows)
+        if not names:
+            raise DataError(f"{fit}: nothing but {NEUTRAL}; a walk needs another expression.")
+        name = names[number % len(names)]
+        start, end = codes_of(codes, NEUTRAL, fit), codes_of(codes, name, fit)
+        walk = expression_walk(network, start, end, config.steps, config.extraction)
+        rows.append([picture(mesh, config) for mesh in walk])
+        labels.append(f"{Path(fit).stem}\n{readable(name)}")
+    grid(
+        rows,
+        out,
+        row_labels=labels,
+        column_labels=shares(config.steps),
+        title="From neutral to an expression",
+        subtitle="Linear in an unseen person's expression code; the identity code stands still",
+    )
+
+
+def transfer(
+    model: str | Path, fits: Sequence[str | Path], settings: Mapping[str, Any], out: str | Path
+) -> None:
+    """A matrix of people and expressions: everyone makes the first person's expressions."""
+    config = from_settings(FigureConfig, settings, "figures")
+    network, _ = load_model(model)
+    network.requires_grad_(False)
+    fits = list(fits)[: config.rows]
+    source = read_codes(fits[0])
+    names = [NEUTRAL, *chosen_expressions(list(source), config, config.steps - 1)]
+    people = [codes_of(read_codes(fit), NEUTRAL, fit) for fit in fits]
+    shown = [codes_of(source, name, fits[0]) for name in names]
+    matrix = transfer_matrix(network, people, shown, config.extraction)
+    grid(
+        [[picture(mesh, config) for mesh in row] for row in matrix],
+        out,
+        row_labels=[Path(fit).stem for fit in fits],
+        column_labels=[readable(name) for name in names],
+        title=f"Expressions of {Path(fits[0]).stem}, made by others",
+        subtitle="A row keeps a person's identity code, a column an expression code of the first",
+    )
+
+
+def chosen_scans(index: Mapping[str, Any], config: FigureConfig) -> list[tuple[str, str, bool]]:
+    """(person, expression, seen?) for each row, spread over test people and expressions."""
+    split, people = index["split"], index["people"]
+    unseen = set(split["unseen_expressions"])
+    scans = []
+    for number in range(config.rows):
+        person = split["test"][number % len(split["test"])]
+        present = list(people[person]["scans"])
+        names = [NEUTRAL, *chosen_expressions(present, config, config.rows - 1)]
+        if not config.expressions and config.rows > 1 and unseen & set(present):
+            known = [e for e in present if e not in unseen]
+            names = [NEUTRAL, *chosen_expressions(known, config, config.rows - 2)]
+            names += [min(unseen & set(present), key=present.index)]
+        name = names[min(number, len(names) - 1)]
+        scans.append((person, name, name not in unseen))
+    return scans
+
+
+def chosen_expressions(present: Sequence[str], config: FigureConfig, count: int) -> list[str]:
+    """The configured expressions, or at most ``count`` spread evenly; neutral is never one."""
+    others = [name for name in present if name != NEUTRAL]
+    if config.expressions:
+        return [name for name in config.expressions if name in others]
+    if not others or count < 1:
+        return []
+    places = np.linspace(0, len(others) - 1, min(count, len(others))).round().astype(int)
+    return [others[i] for i in dict.fromkeys(places)]
+
+
+def picture(
+    mesh: Mesh,
+    config: FigureConfig,
+    millimetres: Float[np.ndarray, " v"] | None = None,
+    maximum: float = 1.0,
+) -> UInt8[np.ndarray, "h w 4"]:
+    """A portrait of ``mesh`` like clay, or coloured by errors at its vertices."""
+    camera = portrait_camera(SHEET_BOX, config.yaw, config.size, height=round(1.2 * config.size))
+    if millimetres is None:
+        return shade(mesh, camera, background=(255, 255, 255))
+    colours = error_colours(millimetres, maximum)
+    return shade(mesh, camera, colours=colours, background=(255, 255, 255), contrast=0.35)
+
+
+def readable(expression: str) -> str:
+    """12_lip_puckerer -> lip puckerer."""
+    number, _, name = expression.partition("_")
+    return (name if number.isdigit() else expression).replace("_", " ")
+
+
+def shares(steps: int) -> list[str]:
+    """Column labels of a walk in percent."""
+    return [f"{share:.0%}" for share in np.linspace(0, 1, steps)]

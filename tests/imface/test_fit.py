@@ -1,0 +1,177 @@
+"""Fitting to an unseen person, with a tiny model trained for seconds on made-up faces."""
+
+import numpy as np
+import pytest
+import torch
+from synthetic_faces import EXPRESSIONS
+
+from facemill.data.packs import SamplePack
+from facemill.errors import ConfigError, TrainingError
+from facemill.files import reading_npz
+from facemill.imface import fit as fitting
+from facemill.imface.config import FitConfig, FitWeights
+from facemill.imface.fit import decay, fit_person, fit_scans, groups_of_scans, start_codes
+from facemill.imface.model import load_model
+from facemill.metrics.scores import read_fit
+
+LIGHT = FitWeights(identity_code=1e3, expression_code=1e3)
+QUICK = FitConfig(steps=25, points=256, learning_rate=5e-2, weights=LIGHT)
+SETTINGS = {
+    "fit": {
+        "steps": 4,
+        "points": 128,
+        "batch_scans": 2,
+        "weights": {"identity_code": 1e3, "expression_code": 1e3},
+    },
+    "extraction": {"resolution": 24},
+}
+
+
+@pytest.fixture
+def model(tiny_imface):
+    return load_model(tiny_imface.model)[0]
+
+
+@pytest.fixture
+def pack(tiny_imface):
+    data = tiny_imface.data
+    return SamplePack(data.samples(data.test[0]))
+
+
+def sdf_loss(model, pack, expression, codes, item=0):
+    rows = torch.from_numpy(fitting._block(pack, expression, 999, FitConfig(points=2000)))[None]
+    terms = fitting.fit_terms(
+        model, codes.identity[item : item + 1], codes.expression[item : item + 1], rows, None
+    )
+    return terms["sdf"].item()
+
+
+def test_fit_lowers_the_distance_and_leaves_the_networks_alone(model, pack):
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    start = start_codes(model, pack.path.stem, ["2_smile"], QUICK)
+    first = fitting.Codes(start[0].detach(), start[1].detach(), {})
+    codes = fit_scans(model, pack, ["2_smile"], QUICK)
+    assert sdf_loss(model, pack, "2_smile", codes) < 0.8 * sdf_loss(model, pack, "2_smile", first)
+    for name, value in model.state_dict().items():
+        assert torch.equal(value, before[name]), name
+    assert set(codes.losses) == set(vars(LIGHT))
+
+
+def test_what_a_scan_gets_does_not_depend_on_the_scans_beside_it(model, pack):
+    config = FitConfig(steps=5, points=128, weights=LIGHT)
+    alone = fit_scans(model, pack, ["2_smile"], config)
+    beside = fit_scans(model, pack, ["1_neutral", "2_smile", "19_brow_raiser"], config)
+    torch.testing.assert_close(alone.identity[0], beside.identity[1], rtol=1e-3, atol=1e-5)
+    torch.testing.assert_close(alone.expression[0], beside.expression[1], rtol=1e-3, atol=1e-5)
+
+
+def test_one_identity_for_all_scans_of_a_person_where_wanted(model, pack):
+    config = FitConfig(steps=3, points=128, share_identity=True, weights=LIGHT)
+    codes = fit_scans(model, pack, list(EXPRESSIONS), config)
+    assert torch.equal(codes.identity[0], codes.identity[-1])
+    assert not torch.equal(codes.expression[0], codes.expression[-1])
+    assert groups_of_scans(EXPRESSIONS, config) == [list(EXPRESSIONS)]
+    own = FitConfig(batch_scans=3)
+    assert [len(group) for group in groups_of_scans(EXPRESSIONS, own)] == [3, 1]
+
+
+def test_many_points_are_taken_in_parts_with_the_same_result(model, pack, monkeypatch):
+    config = FitConfig(steps=3, points=128, share_identity=True, weights=LIGHT)
+    whole = fit_scans(model, pack, list(EXPRESSIONS), config)
+    monkeypatch.setattr(fitting, "POINTS_AT_ONCE", 128)
+    parts = fit_scans(model, pack, list(EXPRESSIONS), config)
+    torch.testing.assert_close(whole.identity, parts.identity, rtol=1e-3, atol=1e-5)
+
+
+def test_landmarks_are_used_only_where_wanted(model, pack, monkeypatch):
+    config = FitConfig(steps=2, points=128, landmarks=False, weights=LIGHT)
+    without = fit_scans(model, pack, ["2_smile"], config)
+    assert "landmark_template" not in without.losses
+    weightless = FitWeights(identity_code=1e3, expression_code=1e3, landmark_template=0.0)
+    same = fit_scans(model, pack, ["2_smile"], FitConfig(steps=2, points=128, weights=weightless))
+    torch.testing.assert_close(without.identity, same.identity)
+
+
+def test_start_is_the_mean_of_the_trained_codes_or_random_by_scan(model):
+    mean = start_codes(model, "p", ["1_neutral", "2_smile"], FitConfig())
+    torch.testing.assert_close(mean[0][0], model.identity_codes.weight.mean(0))
+    torch.testing.assert_close(mean[1][1], model.expression_codes.weight.mean(0))
+    random = start_codes(model, "p", ["1_neutral", "2_smile"], FitConfig(start="random"))
+    again = start_codes(model, "p", ["2_smile"], FitConfig(start="random"))
+    assert torch.equal(random[0][1], again[0][0]) and not torch.equal(random[0][0], random[0][1])
+
+
+def test_learning_rate_falls_along_a_cosine_or_the_published_staircase():
+    cosine = FitConfig(steps=100)
+    assert decay(cosine, 0) == 1.0
+    assert decay(cosine, 50) == pytest.approx(0.505)
+    stairs = FitConfig(steps=1500, schedule="staircase")
+    assert [decay(stairs, step) for step in (0, 199, 200, 209, 210)] == pytest.approx(
+        [1.0, 1.0, 0.95, 0.95, 0.95**2]
+    )
+    # All updates together let a code coordinate travel no further than 0.04 at 1e-4.
+    assert 1e-4 * sum(decay(stairs, s) for s in range(1500)) == pytest.approx(0.04, rel=0.03)
+
+
+def fitted(tiny_imface, folder, settings=SETTINGS):
+    data = tiny_imface.data
+    out = folder / "fit.npz"
+    fit_person(
+        tiny_imface.model, data.samples(data.test[0]), settings, folder / "work", out, threads=1
+    )
+    return out
+
+
+def test_file_holds_meshes_in_millimetres_and_codes(tiny_imface, tmp_path):
+    out = fitted(tiny_imface, tmp_path)
+    meshes = read_fit(out)
+    assert set(meshes) == set(EXPRESSIONS)
+    for mesh in meshes.values():
+        mesh.check("fit")
+        reach = np.linalg.norm(mesh.vertices, axis=1).max()
+        assert 60 < reach < 100.001
+        a, b, c = mesh.vertices[mesh.faces].transpose(1, 0, 2)
+        assert np.mean(np.cross(b - a, c - a)[:, 2] > 0) > 0.9
+    with reading_npz(out) as arrays:
+        assert arrays["2_smile/identity_code"].shape == (8,)
+        assert len(arrays["2_smile/losses"]) == len(arrays["loss_names"]) == 6
+    assert not (tmp_path / "work").exists()
+
+
+def test_fit_killed_between_groups_ends_with_the_same_bytes(tiny_imface, tmp_path, monkeypatch):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = fitted(tiny_imface, tmp_path / "whole").read_bytes()
+    calls = []
+
+    def killed_at_the_second(*args):
+        calls.append(args)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return fit_scans(*args)
+
+    monkeypatch.setattr(fitting, "fit_scans", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_imface, tmp_path / "killed")
+    assert not (tmp_path / "killed" / "fit.npz").exists()
+    resumed = fitted(tiny_imface, tmp_path / "killed").read_bytes()
+    assert len(calls) == 3, "the group that was done is not done again"
+    assert resumed == whole
+
+
+def test_loss_that_is_no_number_is_reported_with_scan_and_way_out(model, pack):
+    with torch.no_grad():
+        model.template_field.siren.layers()[0][0].fill_(float("nan"))
+        for parameter in model.template_field.parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(TrainingError, match=r"2_smile: the loss is nan at step 0.*learning_rate"):
+        fit_scans(model, pack, ["2_smile"], FitConfig(steps=2, points=64))
+
+
+def test_settings_are_checked_by_name(tiny_imface, tmp_path):
+    with pytest.raises(ConfigError, match=r"imface\.fit\.step: unknown key; did you mean 'steps'"):
+        fitted(tiny_imface, tmp_path, {"fit": {"step": 3}})
+    with pytest.raises(ConfigError, match=r"imface\.fit\.points: found 0"):
+        fitted(tiny_imface, tmp_path, {"fit": {"points": 0}})
+    with pytest.raises(ConfigError, match=r"imface\.extraction\.resolution: found 2"):
+        fitted(tiny_imface, tmp_path, {"extraction": {"resolution": 2}})

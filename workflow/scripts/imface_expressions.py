@@ -1,0 +1,27 @@
+"""Draw walks from neutral to an expression through ImFace's expression codes.
+
+In: the model and fits of unseen people. Out: a picture, one row per walk.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import facemill.command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="model.safetensors")
+    parser.add_argument("--fits", type=Path, nargs="+", required=True, help="fit/<person>.npz")
+    parser.add_argument("--settings", type=json.loads, default={}, help='JSON: {"rows": ...}')
+    parser.add_argument("--out", type=Path, required=True, help="picture (.png) to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    from facemill.imface.figures import expressions
+
+    expressions(args.model, args.fits, args.settings, args.out)
+
+
+if __name__ == "__main__":
+    facemill.command.run(__doc__, add_arguments, main)

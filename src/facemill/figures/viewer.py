@@ -24,7 +24,7 @@ from facemill.figures.errors import STEPS, scale_maximum
 from facemill.files import writing
 
 EMBEDDABLE = 1_560_000
-"""Bytes of the largest page that, base64 coded, fits into the 2 MiB Chromium takes for an address."""
+"""Bytes of the largest page that fits into the 2 MiB Chromium takes for an address (base64)."""
 
 POSITION_STEPS = 16383
 VALUE_STEPS = 4095
@@ -41,11 +41,11 @@ def write_viewer(
 
     An item is a dict of ``name``, ``group`` (items of one group stand side by side and turn
     together), ``vertices`` (v, 3) in mm, ``faces`` (f, 3), and ``colours`` (v, 3) uint8 or None,
-    ``values`` (v,) in mm (errors; not-a-number: not evaluated) or None. The error scale ends at
-    ``maximum`` mm, by default a round number near the 95th percentile. Opened in a browser of 2023
-    or later, from a file or within another page; a page above :data:`EMBEDDABLE` bytes is written,
-    with a warning, but cannot be shown inside another one. Raises GeometryError if there is nothing
-    to show.
+    ``values`` (v,) in mm (errors; not-a-number: not evaluated) or None; a ``note`` stands under the
+    name. The error scale ends at ``maximum`` mm, by default a round number near the 95th
+    percentile. The page opens in browsers of 2023 or later, from a file or within another page;
+    above :data:`EMBEDDABLE` bytes it is written, with a warning, but cannot be shown inside another
+    one. Raises GeometryError if there is nothing to show.
     """
     if not items:
         raise GeometryError("viewer: no mesh to show; give at least one.")
@@ -68,7 +68,7 @@ def write_viewer(
         "maximum": maximum,
         "scales": sorted({*STEPS[:7], maximum}),
         "centre": ((low + high) / 2).round(2).tolist(),
-        "radius": round(float((high - low).max()) / 2, 2),
+        "half": ((high - low) / 2).round(2).tolist(),
     }
     write_page(path, title, scene, store.content())
 
@@ -142,6 +142,7 @@ def _packed(numbers: Int[np.ndarray, " n"], stride: int) -> tuple[bytes, int]:
 
 
 def _packed_item(item: Mapping[str, Any], store: _Store) -> dict[str, Any]:
+    """One mesh put into the store; what the page has to know to take it out again."""
     vertices = np.asarray(item["vertices"], np.float64)
     faces = np.ascontiguousarray(item["faces"], np.int32)
     if len(vertices) == 0 or len(faces) == 0 or not np.isfinite(vertices).all():
@@ -154,7 +155,7 @@ def _packed_item(item: Mapping[str, Any], store: _Store) -> dict[str, Any]:
     quantised = np.round((vertices - low) / step).astype(np.int64)
     entry = {
         "name": item["name"],
-        "note": f"{len(vertices):,} vertices".replace(",", "\u202f"),
+        "note": item.get("note") or f"{len(vertices):,} vertices".replace(",", "\u202f"),
         "low": low.tolist(),
         "step": step,
         "positions": store.add(quantised.ravel(), 3),
@@ -164,9 +165,6 @@ def _packed_item(item: Mapping[str, Any], store: _Store) -> dict[str, Any]:
         entry["colours"] = store.add(np.asarray(item["colours"], np.uint8).ravel().astype(int), 3)
     if item.get("values") is not None:
         entry |= _packed_values(np.abs(np.asarray(item["values"], np.float64)), store)
-        known = np.asarray(item["values"], float)[np.isfinite(item["values"])]
-        if len(known):
-            entry["note"] = f"mean distance {np.abs(known).mean():.2f} mm"
     return entry
 
 

@@ -190,8 +190,9 @@ async function start() {
     const [x, y, z] = page.centre;
     controls.target.set(x, y, z);
     const { columns, rows, width, height } = state.grid;
-    const narrow = Math.min(1, (width / columns) / (height / rows));
-    const distance = (page.radius * 1.35) / narrow / Math.tan((12 * Math.PI) / 180);
+    const [x2, y2, z2] = page.half;
+    const needed = Math.max(y2, (0.85 * Math.max(x2, z2) * (height / rows)) / (width / columns));
+    const distance = z2 + (needed * 1.28) / Math.tan((12 * Math.PI) / 180);
     const turned = new Spherical(Math.min(distance, controls.maxDistance), Math.PI / 2 - 0.03, 0.42);
     camera.position.setFromSpherical(turned).add(controls.target);
     controls.update();

@@ -12,7 +12,7 @@ at (0, 0, 0.4)). Sections refer to the paper (CVPR 2022); "release" is the autho
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,8 +28,15 @@ from facemill.files import require_file, writing
 from facemill.imface.config import ModelConfig
 from facemill.nets.fusion import FusionNet
 from facemill.nets.hypernetwork import HyperNetwork
-from facemill.nets.screw import screw_motion
-from facemill.nets.siren import Layers, Siren, scaled_for_sine, siren, siren_shapes
+from facemill.nets.screw import screw_motion, screw_pullback
+from facemill.nets.siren import (
+    Layers,
+    Siren,
+    scaled_for_sine,
+    siren,
+    siren_and_pullback,
+    siren_shapes,
+)
 from facemill.training.settings import from_settings, to_settings
 
 N_LANDMARKS = 68
@@ -117,6 +124,22 @@ def blend(
     weights = fusion(points)
     local = siren(points, layers).unflatten(-1, (weights.shape[-1], -1))
     return (weights.unsqueeze(-1) * local).sum(-2)
+
+
+def blend_and_pullback(
+    points: Float[Tensor, "b n 3"], layers: Layers, fusion: FusionNet
+) -> tuple[Float[Tensor, "b n m"], Callable[[Tensor], Tensor]]:
+    """:func:`blend` and the function that pulls a gradient of its output back to the points."""
+    weights, weights_pullback = fusion.and_pullback(points)
+    flat, siren_pullback = siren_and_pullback(points, layers)
+    local = flat.unflatten(-1, (weights.shape[-1], -1))
+
+    def pullback(gradient: Tensor) -> Tensor:
+        of_weights = (local * gradient.unsqueeze(-2)).sum(-1)
+        of_local = weights.unsqueeze(-1) * gradient.unsqueeze(-2)
+        return weights_pullback(of_weights) + siren_pullback(of_local.flatten(-2))
+
+    return (weights.unsqueeze(-1) * local).sum(-2), pullback
 
 
 class HyperBlendField(nn.Module):
@@ -227,9 +250,12 @@ class ImFace(nn.Module):
 
     def template_sdf(self, template_points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
         """T(x'')."""
+        return blend(template_points, self._template_layers(), self.template_field.fusion)[..., 0]
+
+    def _template_layers(self) -> list[tuple[Tensor, Tensor]]:
+        """T's layers, acting on points."""
         anchors = self.template_landmarks[list(self.config.anchors)]
-        layers = on_points(self.template_field.siren.layers(), anchors, self.config.omega)
-        return blend(template_points, layers, self.template_field.fusion).squeeze(-1)
+        return on_points(self.template_field.siren.layers(), anchors, self.config.omega)
 
     def field(
         self,
@@ -256,18 +282,31 @@ class ImFace(nn.Module):
     ) -> tuple[FieldOutput, Float[Tensor, "b n 3"], Float[Tensor, "b n 3"]]:
         """:meth:`field` with grad_x f and grad_x' f, both from one reverse pass.
 
-        The gradients keep their graph where gradients are enabled, so that losses on them reach the
-        weights and codes. Works inside ``torch.no_grad`` too.
+        The pass is written out instead of asked from autograd, so that losses on the gradients
+        reach weights and codes without a double backward. Works inside ``torch.no_grad`` too.
         """
-        keep = torch.is_grad_enabled()
-        with torch.enable_grad():
-            points = points.detach().requires_grad_()
-            output = self.field(points, condition, bypass_expression)
-            gradient, neutral_gradient = torch.autograd.grad(
-                output.sdf.sum(), [points, output.neutral_points], create_graph=keep
-            )
-        if not keep:
-            output = FieldOutput(*[value.detach() for value in output])
+        e, i, t = self.expression_field, self.identity_field, self.template_field
+        deformation, e_back = blend_and_pullback(points, condition.expression_layers, e.fusion)
+        neutral_points = self._warp(points, deformation)
+        if bypass_expression is not None:
+            bypass = bypass_expression[:, None, None]
+            neutral_points = torch.where(bypass, points, neutral_points)
+        identity_raw, i_back = blend_and_pullback(
+            neutral_points, condition.identity_layers, i.fusion
+        )
+        motion, correction = identity_raw[..., :-1], identity_raw[..., -1:]
+        template_points = self._warp(neutral_points, motion)
+        value, t_back = blend_and_pullback(template_points, self._template_layers(), t.fusion)
+
+        ones = torch.ones_like(value)
+        direct, of_motion = self._warp_pullback(neutral_points, motion, t_back(ones))
+        neutral_gradient = direct + i_back(torch.cat([of_motion, ones], dim=-1))
+        direct, of_deformation = self._warp_pullback(points, deformation, neutral_gradient)
+        gradient = direct + e_back(of_deformation)
+        if bypass_expression is not None:
+            gradient = torch.where(bypass, neutral_gradient, gradient)
+        sdf = (value + correction)[..., 0]
+        output = FieldOutput(sdf, correction[..., 0], neutral_points, template_points, deformation)
         return output, gradient, neutral_gradient
 
     def _warp(
@@ -277,6 +316,18 @@ class ImFace(nn.Module):
         if self.config.warp == "translation":
             return points + raw
         return screw_motion(points, raw[..., :3], raw[..., 3:])
+
+    def _warp_pullback(
+        self,
+        points: Float[Tensor, "b n 3"],
+        raw: Float[Tensor, "b n m"],
+        gradient: Float[Tensor, "b n 3"],
+    ) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n m"]]:
+        """A gradient of :meth:`_warp`'s result pulled back to the points and to the raw output."""
+        if self.config.warp == "translation":
+            return gradient, gradient
+        pulled = screw_pullback(points, raw[..., :3], raw[..., 3:], gradient)
+        return pulled[0], torch.cat(pulled[1:], dim=-1)
 
 
 # -- counting ------------------------------------------------------------------------------------

@@ -34,6 +34,46 @@ def screw_coefficients(
     return a, b, c
 
 
+def screw_pullback(
+    points: Float[Tensor, "*n 3"],
+    rotation: Float[Tensor, "*n 3"],
+    translation: Float[Tensor, "*n 3"],
+    gradient: Float[Tensor, "*n 3"],
+) -> tuple[Float[Tensor, "*n 3"], Float[Tensor, "*n 3"], Float[Tensor, "*n 3"]]:
+    """Pull a gradient of :func:`screw_motion`'s result back to its three arguments.
+
+    Reverse differentiation written out, so that it can be differentiated once more without
+    autograd's double backward. In s = t^2: dA/ds = (C - B)/2, dB/ds = (A/2 - B)/s,
+    dC/ds = (B - 3 C)/(2 s); the last two by series for small angles.
+    """
+    s = rotation.square().sum(-1, keepdim=True)
+    a, b, c = screw_coefficients(s)
+    small = s < SMALL_ANGLE**2
+    divisor = torch.where(small, torch.ones_like(s), s)
+    slope_a = (c - b) / 2
+    slope_b = torch.where(small, s / 360 * (1 - s * 3 / 112) - 1 / 24, (a / 2 - b) / divisor)
+    slope_c = torch.where(small, s / 2520 * (1 - s / 48) - 1 / 120, (b - 3 * c) / (2 * divisor))
+    turned = _cross(rotation, points)
+    pitch = _cross(rotation, translation)
+    of_inner = _cross(gradient, rotation)
+    of_turned = a * gradient + b * of_inner
+    of_pitch = b * gradient + c * of_inner
+    of_s = (
+        slope_a * (turned * gradient).sum(-1, keepdim=True)
+        + slope_b * (pitch * gradient + turned * of_inner).sum(-1, keepdim=True)
+        + slope_c * (pitch * of_inner).sum(-1, keepdim=True)
+    )
+    of_rotation = (
+        _cross(b * turned + c * pitch, gradient)
+        + _cross(points, of_turned)
+        + _cross(translation, of_pitch)
+        + 2 * of_s * rotation
+    )
+    of_points = gradient + _cross(of_turned, rotation)
+    of_translation = gradient + _cross(of_pitch, rotation)
+    return of_points, of_rotation, of_translation
+
+
 def _cross(u: Float[Tensor, "*n 3"], v: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
     """Cross product over the last axis."""
     return torch.linalg.cross(u, v)

@@ -14,15 +14,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--release", help="folder of an ICT-FaceKit checkout to pack instead of downloading"
     )
+    parser.add_argument(
+        "--checksums", help="JSON of path -> SHA-256 to check besides the commit's own hashes"
+    )
 
 
 def main(args: argparse.Namespace) -> None:
     from facemill.data.ict_release import fetch_release, pack_release
+    from facemill.files import read_json
 
     if args.release:
         pack_release(args.release, args.out)
     else:
-        fetch_release(args.out)
+        fetch_release(args.out, sha256=read_json(args.checksums) if args.checksums else None)
 
 
 if __name__ == "__main__":

@@ -165,7 +165,7 @@ def align_scan(
     moved = Mesh(similarity.apply(mesh.vertices), mesh.faces, mesh.uv, mesh.faces_uv)
     given = {number: similarity.apply(point) for number, point in picked.items()}
     landmarks = completed(given, moved, reference, str(mesh_file))
-    check_face(landmarks, 1.0, str(mesh_file), unit_key="the scale by better landmarks, not")
+    check_face(landmarks, 1.0, str(mesh_file), unit_key=None)
     return Aligned(moved, landmarks, similarity, landmark_residual, surface_residual)
 
 

@@ -234,7 +234,7 @@ def write_person(
     textures = textures_folder(own.get("textures"), folder)
     skin = person_texture(model, textures, person, int(own.get("texture_size", 1024)), seed)
     out.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(skin).save(out / "skin.jpg", quality=92)
+    Image.fromarray(skin).save(out / "skin.jpg", quality=92, subsampling=0)
     uv = atlas_uv(model)
     spread = float(own.get("identity_spread", 0.8))
     scans = person_vertices(model, table, person, expressions, spread, seed)

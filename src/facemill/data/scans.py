@@ -111,12 +111,12 @@ def check_face(
     landmarks: Float[np.ndarray, "68 3"],
     millimetres_per_unit: float,
     name: str,
-    unit_key: str = "facescape.millimetres_per_unit",
+    unit_key: str | None = "facescape.millimetres_per_unit",
 ) -> None:
     """Raise a GeometryError where landmarks are not those of an upright face of human size.
 
     The face must look along +z with +y up and its left side at +x (frame of FaceScape's TU
-    models). ``unit_key`` is the config key that mends a wrong unit.
+    models). ``unit_key`` is the config key that mends a wrong unit, or None where there is none.
     """
     right, left = (landmarks[number] for number in OUTER_EYE_CORNERS)
     distance = float(np.linalg.norm(left - right))
@@ -126,7 +126,7 @@ def check_face(
         fits = [
             f"the file seems to be in {unit}: set {unit_key} to {factor * millimetres_per_unit:g}"
             for unit, factor in UNITS.items()
-            if low <= in_mm * factor <= high
+            if unit_key and low <= in_mm * factor <= high
         ]
         advice = fits[0] if fits else "check the unit and that the landmarks belong to this mesh"
         raise GeometryError(

@@ -1,0 +1,67 @@
+"""The way from a trained model to the table, whole, at toy size."""
+
+import pytest
+
+from facemill.errors import DataError
+from facemill.files import write_json
+from facemill.imface.evaluate import evaluate_person, table
+from facemill.imface.fit import fit_person
+from facemill.mesh.linear_model import fit_person as fit_linear
+from facemill.mesh.linear_model import train_linear_model
+from facemill.metrics.scores import evaluate_person as evaluate_baseline
+from facemill.metrics.tables import FLOOR, read_table
+
+FIT = {
+    "fit": {
+        "steps": 20,
+        "points": 192,
+        "learning_rate": 5e-2,
+        "weights": {"identity_code": 1e3, "expression_code": 1e3},
+    },
+    "extraction": {"resolution": 40},
+}
+QUICK = {"points": 2000}
+
+
+def test_from_model_to_table(tiny_imface, tmp_path):
+    data, person = tiny_imface.data, tiny_imface.data.test[0]
+    faces, samples = data.faces(person), data.samples(person)
+    paths = []
+    fit_person(tiny_imface.model, samples, FIT, tmp_path / "work", tmp_path / "fit.npz", threads=1)
+    paths.append(tmp_path / "se3.csv")
+    evaluate_person(
+        tmp_path / "fit.npz", faces, method="se3", person=person, settings=QUICK, out=paths[-1]
+    )
+    settings = {"components": 16, "points": 1000, "iterations": 8}
+    train_linear_model(data.index, data.faces(), settings, tmp_path / "linear.npz")
+    for method in ("pca", "mean"):
+        fit = tmp_path / f"{method}.npz"
+        fit_linear(tmp_path / "linear.npz", samples, method=method, settings=settings, out=fit)
+        paths.append(tmp_path / f"{method}.csv")
+        evaluate_baseline(
+            fit, faces, system="baseline", method=method, person=person, settings=QUICK,
+            out=paths[-1],
+        )  # fmt: skip
+
+    rows = table(paths, data.index, tmp_path / "imface.csv")
+    assert read_table(tmp_path / "imface.csv")[0].metric == rows[0].metric
+    value = {(r.method, r.split, r.metric): r.value for r in rows}
+    seen = "unseen people, seen expressions"
+    error = {m: value[m, seen, "point_to_surface_mean"] for m in ("se3", "pca", "mean")}
+    assert error["se3"] < error["mean"], "fitting must beat a face that nothing was fitted to"
+    assert error["pca"] < error["mean"]
+    # Sampled metrics cannot tell much below the floor that stands beside them.
+    assert value[FLOOR, seen, "chamfer_sampled"] < 1.05 * value["pca", seen, "chamfer_sampled"]
+    assert value[FLOOR, seen, "chamfer_sampled"] < value["mean", seen, "chamfer_sampled"]
+    assert {r.split for r in rows} == {seen, "unseen people, unseen expressions"}
+    assert {r.n for r in rows if r.split == seen} == {3}
+
+
+def test_index_without_a_split_is_named(tmp_path):
+    write_json(tmp_path / "index.json", {"people": {}})
+    with pytest.raises(DataError, match=r"index\.json: no 'split' where an index has it"):
+        table([], tmp_path / "index.json", tmp_path / "t.csv")
+    split = {"split": {"test": [], "unseen_expressions": []}}
+    write_json(tmp_path / "index.json", split)
+    with pytest.raises(DataError, match="0 score files and no row"):
+        table([], tmp_path / "index.json", tmp_path / "t.csv")

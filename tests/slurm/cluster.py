@@ -200,7 +200,7 @@ class Cluster:
             daemon.kill()
             daemon.wait()
 
-    def wait_idle(self, seconds: float = 60) -> None:
+    def wait_idle(self, seconds: float = 120) -> None:
         """Wait until both nodes are up and free."""
 
         def idle() -> bool:
@@ -295,7 +295,7 @@ class Cluster:
 
 def run(command: list[str], check: bool = True) -> str:
     """A Slurm command's output."""
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if check and done.returncode:
         raise RuntimeError(f"{' '.join(command)}: {done.stderr.strip()}")
     return done.stdout

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,10 +27,10 @@ def aftermath(slurm, snakemake, repository, tmp_path_factory):
     slurm.give_nodes_up_after(10)
     try:
         head = snakemake(folder, "--snakefile", str(WORKFLOWS / "mishaps.smk"))
-        slurm.lose(wait_until(lambda: running("lost"), 60, "job on the node to be lost")["node"])
-        cancelled = wait_until(lambda: running("cancelled"), 60, "job to be cancelled")
+        slurm.lose(wait_until(lambda: running("lost"), 120, "job on the node to be lost")["node"])
+        cancelled = wait_until(lambda: running("cancelled"), 120, "job to be cancelled")
         run(["scancel", cancelled["id"]])
-        head.succeed(300)
+        head.succeed(600)
         jobs = {
             rule: slurm.jobs_of(rule, after=before)
             for rule in ("gpu", "cancelled", "memory", "lost")
@@ -78,6 +79,21 @@ def test_lost_node_is_survived(aftermath):
     assert "node failure" in aftermath.output
 
 
+def test_ctrl_c_cancels_the_jobs_and_releases_the_lock(slurm, snakemake, repository, tmp_path):
+    shutil.copytree(repository / "slurm", tmp_path / "slurm")
+    before = slurm.last_job()
+    head = snakemake(tmp_path, "cancelled", "--snakefile", str(WORKFLOWS / "mishaps.smk"))
+
+    def state(wanted: str) -> bool:
+        return states(slurm.jobs_of("cancelled", after=before)) == [wanted]
+
+    wait_until(lambda: state("RUNNING"), 120, "running job")
+    head.process.send_signal(signal.SIGINT)
+    assert head.process.wait(120) == 1
+    wait_until(lambda: state("CANCELLED"), 30, "cancelled job")
+    assert not (tmp_path / ".snakemake" / "locks").exists()
+
+
 @pytest.mark.skipif(
     os.environ.get("FACEMILL_SLOW") != "1",
     reason="takes three minutes, as Slurm's shortest time limit is one; set FACEMILL_SLOW=1",
@@ -86,7 +102,7 @@ def test_job_over_its_time_limit_gets_more(slurm, snakemake, repository, tmp_pat
     shutil.copytree(repository / "slurm", tmp_path / "slurm")
     before = slurm.last_job()
     head = snakemake(tmp_path, "timeout", "--snakefile", str(WORKFLOWS / "mishaps.smk"))
-    head.succeed(400)
+    head.succeed(800)
     jobs = slurm.jobs_of("timeout", after=before)
     assert states(jobs) == ["TIMEOUT", "COMPLETED"]
     assert [job["minutes"] for job in jobs] == ["1:00", "2:00"]

@@ -22,6 +22,11 @@ include: "workflow/rules/imface_figures.smk"
 include: "workflow/rules/report.smk"
 
 
+if CACHE:
+    for cached in filter(lambda rule: rule.cache.output, workflow.rules):
+        cached._benchmark = None
+
+
 localrules:
     all,
     prepare,

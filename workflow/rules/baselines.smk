@@ -31,7 +31,7 @@ rule baseline_train:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=120,
     params:
-        faces=f"{RESULTS}/faces",
+        faces=lambda wildcards, input: str(Path(input.packs[0]).parent),
         settings=LINEAR_MODEL,
         code=CODE["baseline_train"],
     shell:

@@ -1,4 +1,4 @@
-# What all rule files share: the checked configuration, who is in the run, code hashes, paths.
+# The checked configuration, who is in the run, code hashes, paths: what all other files use.
 import json
 import os
 import re
@@ -7,12 +7,14 @@ import sys
 from pathlib import Path
 
 from facemill import configuration, provenance
-from facemill.data import sources, splits, tree
+from facemill.data import ict, sources, splits, tree
 from facemill.errors import FacemillError
 
 ROOT = Path(workflow.basedir)
 # Jobs use the Python that runs Snakemake; a conda environment, where one is used, comes before it.
-os.environ["PATH"] = str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"]
+os.environ.update(
+    PATH=f"{Path(sys.executable).parent}:{os.environ.get('PATH', os.defpath)}"
+)
 
 try:
     schema = configuration.load_schema(ROOT / "workflow/schemas/config.schema.yaml")
@@ -48,9 +50,17 @@ def settings(*keys, **more):
     return json.dumps({key: config[key] for key in keys} | more, sort_keys=True)
 
 
-# Deterministic preprocessing can be shared between runs (docs/workflow.md). Snakemake then takes no
-# benchmarks of these rules, and the contents of all scans are compared.
+# Deterministic preprocessing can be shared between runs (docs/workflow.md); Snakemake then compares
+# contents of input files, not folders, and refuses to take benchmarks of what it may find done.
 CACHE = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
+
+
+def scans(wildcards):
+    """What one person's jobs depend on: the folder, or its meshes where contents are compared."""
+    folder = f"{TREE}/{wildcards.person}"
+    if CACHE and KIND == "facescape":
+        return [f"{folder}/{scan.mesh}" for scan in tree.scans_in(folder).values()]
+    return folder
 
 
 pathvars:

@@ -7,7 +7,12 @@ localrules:
 # What a source depends on, besides the person.
 SOURCE = ["dataset", "facescape_root", "ict_model", "seed", "expressions"]
 SOURCE += [KIND] if KIND in config else []
-ICT_MODEL = str(sources.ict_model_folder(config)) if KIND == "ict" else []
+ICT_MODEL = []
+if KIND == "ict":
+    ICT_MODEL = str(
+        sources.ict_model_folder(config)
+        / (ict.MODEL_FILE if config["ict_model"] else "")
+    )
 
 
 rule ict_fetch:
@@ -103,7 +108,7 @@ rule data_index:
         runtime=10,
     params:
         dataset=config["dataset"],
-        tree=TREE,
+        tree=lambda wildcards, input: str(Path(input.people[0]).parent),
         people=json.dumps(PEOPLE),
         settings=settings("expressions", "split", "seed"),
         code=CODE["data_index"],

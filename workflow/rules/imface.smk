@@ -42,7 +42,7 @@ rule imface_train:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 1440 * attempt,
     params:
-        samples=f"{RESULTS}/samples",
+        samples=lambda wildcards, input: str(Path(input.packs[0]).parent),
         work=f"{WORK}/imface_train/{{variant}}",
         settings=lookup("{variant}/train", within=IMFACE),
         code=CODE["imface_train"],

@@ -34,7 +34,7 @@ rule imface_reconstruction:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=30,
     params:
-        faces=f"{RESULTS}/faces",
+        faces=lambda wildcards, input: str(Path(input.faces[0]).parent),
         fits=[
             part
             for method, folder in METHODS.items()

@@ -5,7 +5,7 @@ UNIT = config["facescape"]["millimetres_per_unit"] if KIND == "facescape" else 1
 rule mesh_prepare:
     # All expressions of one person in the face frame: sheet, closed head, landmarks.
     input:
-        scans="<tree>/{person}",
+        scans=scans,
         topology="<results>/topology",
     output:
         pack=ensure("<results>/faces/{person}.npz", non_empty=True),
@@ -23,6 +23,7 @@ rule mesh_prepare:
         runtime=60,
     params:
         person="{person}",
+        folder=f"{TREE}/{{person}}",
         work=f"{WORK}/mesh_prepare/{{person}}",
         settings=settings(
             "max_failed_scans",
@@ -33,7 +34,7 @@ rule mesh_prepare:
         code=CODE["mesh_prepare"],
     shell:
         "python workflow/scripts/mesh_prepare.py --person {params.person:q} "
-        "--tree-person {input.scans:q} --topology {input.topology:q} "
+        "--tree-person {params.folder:q} --topology {input.topology:q} "
         "--settings {params.settings:q} "
         "--work {params.work:q} "
         "--pack {output.pack:q} --manifest {output.manifest:q} &> {log:q}"

@@ -4,7 +4,7 @@
 rule views_render:
     # All views of one person, in one archive with its cameras.
     input:
-        scans="<tree>/{person}",
+        scans=scans,
         faces="<results>/faces/{person}.npz",
         manifest="<results>/faces/{person}.json",
     output:

@@ -38,6 +38,35 @@ rule compare_table:
         "--out {output.table:q} &> {log:q}"
 
 
+rule viewer:
+    # Scans and reconstructions of unseen people, to be turned by hand.
+    input:
+        fits=FITS,
+        faces=collect("<results>/faces/{person}.npz", person=TEST),
+    output:
+        page=report(
+            "<results>/report/viewer.html",
+            caption="../report/viewer.rst",
+            category="Interactive",
+            labels={"page": "scans and reconstructions"},
+        ),
+    log:
+        "<logs>/viewer.log",
+    benchmark:
+        "<benchmarks>/viewer.jsonl"
+    conda:
+        "../../envs/figures.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=30,
+    params:
+        code=CODE["viewer"],
+    shell:
+        "python workflow/scripts/viewer.py --fits {input.fits:q} --faces {input.faces:q} "
+        "--out {output.page:q} &> {log:q}"
+
+
 rule report:
     # One page with everything in it, to be opened without a network.
     input:
@@ -61,7 +90,7 @@ rule report:
         runtime=10,
     params:
         name=NAME,
-        captions="workflow/report",
+        captions=lambda wildcards, input: str(Path(input.captions[0]).parent),
         settings=json.dumps(config),
         code=CODE["report"],
     shell:

@@ -97,9 +97,10 @@ def _coarse_to_fine(
 ) -> tuple[np.ndarray, np.ndarray, int]:
     """Values and which of them were asked, on the whole grid, and the number of questions."""
     n = grid.resolution
-    values = np.ones((n, n, n), np.float32)
-    known = np.zeros((n, n, n), bool)
     size = 1 << max(0, (n // 16).bit_length() - 1)  # about 16 to 32 blocks along an axis
+    whole = np.ones(3 * (-(-n // size) * size,), np.float32)  # a whole number of blocks
+    values = whole[:n, :n, :n]
+    known = np.zeros((n, n, n), bool)
     axis = np.arange(0, n, size)
     blocks = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), axis=-1).reshape(-1, 3)
     queries = 0
@@ -116,9 +117,9 @@ def _coarse_to_fine(
         if size == 1:
             values[tuple(blocks.T)] = answers
             known[tuple(blocks.T)] = True
-            return values, known, queries
+            return np.ascontiguousarray(values), known, queries
         near = np.abs(answers) <= lipschitz * reach
-        _fill(values, blocks[~near], np.sign(answers[~near]), size)
+        _fill(whole, blocks[~near] // size, np.sign(answers[~near]), size)
         size //= 2
         steps = size * np.stack(np.meshgrid(*3 * [np.arange(2)], indexing="ij"), -1).reshape(-1, 3)
         blocks = (blocks[near][:, None] + steps).reshape(-1, 3)
@@ -126,16 +127,16 @@ def _coarse_to_fine(
 
 
 def _fill(
-    values: Float[np.ndarray, "n n n"],
+    values: Float[np.ndarray, "w w w"],
     blocks: Int[np.ndarray, "b 3"],
     signs: Float[np.ndarray, " b"],
     size: int,
 ) -> None:
-    """Give all points of rejected blocks the sign found at their centre."""
-    offsets = np.stack(np.meshgrid(*3 * [np.arange(size)], indexing="ij"), -1).reshape(-1, 3)
-    index = (blocks[:, None] + offsets).reshape(-1, 3)
-    inside = (index < len(values)).all(axis=1)
-    values[tuple(index[inside].T)] = np.repeat(signs, len(offsets))[inside]
+    """Give all points of rejected blocks, by number along each axis, the sign of their centre."""
+    count = len(values) // size
+    by_block = values.reshape(count, size, count, size, count, size)
+    x, y, z = blocks.T
+    by_block[x, :, y, :, z, :] = signs[:, None, None, None]
 
 
 def _cells_of_ball(grid: Grid, radius: float | None) -> Bool[np.ndarray, "m m m"]:

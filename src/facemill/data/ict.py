@@ -175,12 +175,18 @@ def identity_weights(seed: int, person: str, spread: float, count: int) -> Float
 def expression_weights(
     table: Mapping[str, Any], seed: int, person: str, expression: str
 ) -> dict[str, float]:
-    """Mode weights of one person's expression: the table's, all times one factor in its jitter."""
+    """Mode weights of one person's expression: the table's, all times one factor in its jitter.
+
+    Blinks are not varied: lids are closed or they are not.
+    """
     if expression not in table["expressions"]:
         raise DataError(f"{EXPRESSION_FILE}: holds no expression {expression}.")
     factor = generator(seed, "ict", person, expression).uniform(*table["jitter"])
     weights = table["expressions"][expression]
-    return {mode: min(1.0, factor * weight) for mode, weight in weights.items()}
+    return {
+        mode: weight if mode.startswith("eyeBlink") else min(1.0, factor * weight)
+        for mode, weight in weights.items()
+    }
 
 
 def person_vertices(

@@ -2,7 +2,7 @@
 
 import torch
 
-from facemill.nets.screw import screw_coefficients, screw_motion
+from facemill.nets.screw import screw_coefficients, screw_motion, screw_pullback
 
 
 def twist_matrix(rotation: torch.Tensor, translation: torch.Tensor) -> torch.Tensor:
@@ -70,3 +70,21 @@ def test_gradients_match_those_of_the_exponential():
             exponential(points, rotation, translation).square().sum(), rotation
         )
         assert torch.allclose(ours, theirs, atol=1e-9)
+
+
+def test_the_written_out_pullback_is_autograds_in_both_orders():
+    for scale in (0.0, 1e-3, 0.05, 0.7, 2.0):
+        arguments = [value.requires_grad_() for value in cases(scale)]
+        gradient = torch.randn(200, 3, dtype=torch.float64, requires_grad=True)
+        ours = screw_pullback(*arguments, gradient)
+        theirs = torch.autograd.grad(
+            screw_motion(*arguments), arguments, grad_outputs=gradient, create_graph=True
+        )
+        for a, b in zip(ours, theirs, strict=True):
+            assert torch.allclose(a, b, atol=1e-10)
+        seconds = [
+            torch.autograd.grad(sum((v * v).sum() for v in first), [*arguments, gradient])
+            for first in (ours, theirs)
+        ]
+        for a, b in zip(*seconds, strict=True):
+            assert torch.allclose(a, b, atol=1e-8)

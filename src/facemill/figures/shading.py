@@ -81,7 +81,7 @@ def shade(
     normals = vertex_normals(mesh.vertices, mesh.faces)
     openness = ambient_openness(scene, normals) if occlusion else np.ones(len(normals))
     seen = hits.interpolate(np.concatenate([normals, openness[:, None]], axis=1), mesh.faces)
-    towards = -fine.directions(fine.pixel_centres[hits.rays])
+    towards = -fine.directions(fine.image_points(hits.rays))
     light, gloss = studio_light(seen[:, :3], towards, seen[:, 3], camera)
     flat = light.mean() if len(light) else 1.0
     light = flat + contrast * (light - flat)

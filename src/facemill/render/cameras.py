@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from jaxtyping import Float, Float32
+from jaxtyping import Float, Float32, Int
 
 from facemill.errors import DataError
 
@@ -89,16 +89,27 @@ class Camera:
         homogeneous = np.concatenate([pixels, np.ones((len(pixels), 1))], axis=1)
         return homogeneous @ np.linalg.inv(self.intrinsics).T @ self.extrinsics[:, :3]
 
-    @cached_property
+    def image_points(self, pixels: Int[np.ndarray, " n"]) -> Float[np.ndarray, "n 2"]:
+        """Centres (x, y) of pixels that are numbered row after row."""
+        return np.stack([pixels % self.width, pixels // self.width], axis=1) + 0.5
+
+    @property
     def pixel_centres(self) -> Float[np.ndarray, "p 2"]:
         """Image points of all pixel centres, row after row."""
-        rows, columns = np.mgrid[: self.height, : self.width]
-        return np.stack([columns.ravel(), rows.ravel()], axis=1) + 0.5
+        return self.image_points(np.arange(self.width * self.height))
 
-    @cached_property
+    @property
     def rays(self) -> Float32[np.ndarray, "p 3"]:
-        """Directions (camera z = 1) through all pixel centres, kept for the next mesh."""
-        return self.directions(self.pixel_centres).astype(np.float32)
+        """Directions (camera z = 1) through all pixel centres, row after row.
+
+        They are the sum of a part for the column and a part for the row, which costs far less than
+        going through every pixel, so that nothing need be kept.
+        """
+        columns = np.stack([np.arange(self.width) + 0.5, np.zeros(self.width)], axis=1)
+        rows = np.stack([np.zeros(self.height), np.arange(self.height) + 0.5], axis=1)
+        corner = self.directions(np.zeros((1, 2)))
+        down, across = self.directions(rows), self.directions(columns) - corner
+        return (down[:, None] + across).reshape(-1, 3).astype(np.float32)
 
     def resized(self, width: int, height: int) -> "Camera":
         """The same view on another number of pixels: the image plane is scaled, nothing is cut."""

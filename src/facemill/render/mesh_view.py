@@ -58,12 +58,12 @@ class MeshView:
     def _soften(self, colours: Float32[np.ndarray, "h 3"], hits: Hits, camera: Camera) -> None:
         """Replace, in place, colours at depth edges by the mean of what 2 x 2 finer rays hit."""
         edges = depth_edges(hits, camera)[hits.rays]
-        pixels = camera.pixel_centres[hits.rays[edges]]
+        pixels = camera.image_points(hits.rays[edges])
         if len(pixels) == 0:
             return
         quarter = np.array([[-0.25, -0.25], [0.25, -0.25], [-0.25, 0.25], [0.25, 0.25]])
         finer = (pixels[:, None] + quarter).reshape(-1, 2)
-        fine = self.scene.see(camera, camera.directions(finer).astype(np.float32))
+        fine = self.scene.see(camera, camera.directions(finer).astype(np.float32), precise=False)
         total = fine.scatter(self._colours(fine)).reshape(-1, 4, 3).sum(axis=1)
         count = fine.mask.reshape(-1, 4).sum(axis=1)
         colours[edges] = np.where(

@@ -3,7 +3,6 @@
 Colours are the bare texture, unlit; see :mod:`facemill.render.mesh_view`.
 """
 
-import io
 import json
 import logging
 import time
@@ -22,6 +21,7 @@ from facemill.files import read_json, sha256, write_json, writing
 from facemill.render.camera_files import transforms
 from facemill.render.cameras import Camera, orbit
 from facemill.render.mesh_view import MeshView
+from facemill.render.png import png
 from facemill.render.texture import read_texture
 
 PITCHES = (-30, -15, 0, 15, 30, 45)
@@ -192,15 +192,6 @@ def _render_scan(
         _add(archive, f"{expression}/{name}_depth.png", png(depth))
         _add(archive, f"{expression}/{name}_normal.png", png(normals))
     return result | {"images": len(cameras), "seconds": round(time.perf_counter() - start, 2)}
-
-
-def png(image: np.ndarray) -> bytes:
-    """PNG bytes of an 8- or 16-bit image, compressed little because speed counts more here."""
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, "png", compress_level=1)
-    return buffer.getvalue()
 
 
 def _camera_table(cameras: Mapping[str, Camera]) -> bytes:

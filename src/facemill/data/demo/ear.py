@@ -45,7 +45,7 @@ def raise_ear(half: np.ndarray) -> None:
     lift = 1.5 * np.clip(1.2 - ring, 0, 1) + relief * (0.25 + 0.75 * behind)
     lift += behind * 13.0 * np.clip((a + 0.8) / 1.8, 0, 1) * _FLAP(ring)
     lift += 4.0 * np.exp(-(((p + 0.50) / 0.13) ** 2) - ((q + 0.06) / 0.13) ** 2)
-    side = 74.5 + 1.5 * a
+    side = 75.0 + 1.5 * a
     ear = np.stack([side + 0.95 * lift, CENTRE[1] + up, CENTRE[2] - back - 0.30 * lift], axis=-1)
     blend = np.clip((ring - 0.80) / 0.2, 0, 1)
     front = np.clip((np.clip(-np.cos(angle), 0, 1) - 0.5) / 0.4, 0, 1)

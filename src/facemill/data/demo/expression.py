@@ -155,7 +155,7 @@ def _roll_lips(vertices: np.ndarray, roll: float) -> None:
         )
         pivot = before[[grid.at(int(c), border) for c in columns]] - [0, 0, 2.0]
         offset = before[numbers] - pivot
-        angle = -sign * np.radians(52) * roll * share[numbers]
+        angle = sign * np.radians(62) * roll * share[numbers]
         y = np.cos(angle) * offset[..., 1] - np.sin(angle) * offset[..., 2]
         z = np.sin(angle) * offset[..., 1] + np.cos(angle) * offset[..., 2]
         moved = np.stack([offset[..., 0], y, z], axis=-1) + pivot

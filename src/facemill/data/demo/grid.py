@@ -1,7 +1,7 @@
 """The connectivity of the head: a closed grid of rings with slits for the eyes and the mouth.
 
-Columns run from the mid-line of the face (0) over the subject's left to the back (60) and over the
-right (61 .. 119) home again; rows run from the neck to the crown. A slit doubles a row between two
+Columns run from the mid-line of the face (0) over the subject's left to the back (64) and over the
+right (65 .. 127) home again; rows run from the neck to the crown. A slit doubles a row between two
 columns; its two edges form a loop, from which further loops of the same length lead inwards (the
 thickness of the lids, the mouth bag). Eyeballs and rows of teeth are pieces of their own.
 """
@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from facemill.data.demo.cage import N_HALF, N_ROWS, ROWS
 
 N_COLUMNS = 2 * N_HALF
-EYE_COLUMNS = (12, 28)
+EYE_COLUMNS = (12, 27)
 MOUTH_CORNER = 17
 
 
@@ -67,7 +67,7 @@ SKIN_U = (0.002, 0.998)
 
 
 def skin_uv(column: np.ndarray, row: np.ndarray) -> np.ndarray:
-    """Texture coordinates of fractional columns -60 .. 60 and rows 0 .. 104, shape (..., 2)."""
+    """Texture coordinates of fractional columns -64 .. 64 and rows 0 .. 104, shape (..., 2)."""
     u = SKIN_U[0] + (SKIN_U[1] - SKIN_U[0]) * (np.asarray(column) / N_HALF + 1) / 2
     v = SKIN_V[0] + (SKIN_V[1] - SKIN_V[0]) * np.asarray(row) / N_ROWS
     return np.stack(np.broadcast_arrays(u, v), axis=-1)

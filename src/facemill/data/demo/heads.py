@@ -11,9 +11,9 @@ from PIL import Image
 from facemill.data.demo.expression import draw_recipe, express
 from facemill.data.demo.identity import Person, build_person, draw_identity
 from facemill.data.demo.landmarks import landmark_vertices, regions
+from facemill.data.demo.painting import paint
 from facemill.data.demo.recipes import RECIPES
 from facemill.data.demo.sculpt import mean_head
-from facemill.data.demo.painting import paint
 from facemill.data.topology import Topology
 from facemill.errors import ConfigError
 from facemill.files import writing

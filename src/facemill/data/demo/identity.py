@@ -4,18 +4,19 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from facemill.data.demo.grid import Grid
 from facemill.data.demo.hair import hair_cover
 from facemill.data.demo.lids import eye_zone, move_lids, seat_lids
-from facemill.data.demo.parameters import WARPS
+from facemill.data.demo.lips import close_lips
+from facemill.data.demo.parameters import WARPS, Warp
 from facemill.data.demo.sculpt import EYE_CENTRE, EYE_RADIUS, mean_head
 from facemill.randomness import generator
 
 CONDYLE = np.array([56.0, -14.0, 10.0])
 """Where the jaw is hinged on the mean head's left, mm: just before the ear canal."""
-FIELD_WAVES = 160
+FIELD_WAVES = 128
 FIELD_RMS = 0.75
 CLIP = 2.5
 
@@ -65,7 +66,7 @@ def draw_identity(person: str, seed: int, asymmetry: float = 1.0) -> Identity:
         phases=rng.uniform(0, 2 * np.pi, FIELD_WAVES),
         weights=rng.standard_normal(FIELD_WAVES),
         odd_weights=0.35 * asymmetry * rng.standard_normal(FIELD_WAVES),
-        lid_opening=float(np.clip(rng.normal(0.06, 0.07), -0.08, 0.2)),
+        lid_opening=float(np.clip(rng.normal(0.03, 0.06), -0.10, 0.17)),
         hair=float(rng.uniform(1.0, 8.0)),
         asymmetry=asymmetry,
     )
@@ -77,7 +78,8 @@ class _Rig:
 
     grid: Grid
     points: Float[np.ndarray, "n 3"]
-    masks: Float[np.ndarray, "p n"]
+    parts: tuple[Int[np.ndarray, " k"], ...]
+    masks: tuple[Float[np.ndarray, " k"], ...]
     signs: Float[np.ndarray, " n"]
     normals: Float[np.ndarray, "v 3"]
     field_share: Float[np.ndarray, " v"]
@@ -111,10 +113,14 @@ def _rig() -> _Rig:
         at[grid.eyeballs[side]] = centre
         at[grid.eyeball_poles[side]] = centre
     at[:, 0] = np.abs(at[:, 0])
-    masks = np.ones((len(WARPS), len(points)))
-    for mask, warp in zip(masks, WARPS, strict=True):
+    parts, masks = [], []
+    for warp in WARPS:
+        mask = np.ones(len(points))
         if warp.radii is not None:
-            mask[:] = np.exp(-0.5 * ((((at - warp.centre) / warp.radii) * 1.25) ** 2).sum(axis=1))
+            mask = np.exp(-0.5 * ((((at - warp.centre) / warp.radii) * 1.25) ** 2).sum(axis=1))
+        # Beyond three and a half radii a warp does nothing that could be seen.
+        parts.append(np.flatnonzero(mask > 2e-3))
+        masks.append(mask[parts[-1]])
     column = np.arange(grid.skin.shape[1])
     column = np.where(column > grid.skin.shape[1] // 2, column - grid.skin.shape[1], column)
     hair = np.zeros(grid.n_vertices)
@@ -133,7 +139,7 @@ def _rig() -> _Rig:
     front = at[: grid.n_vertices, 2] > 60
     share *= 1 - front * (0.6 * lips + 0.75 * eyes)
     return _Rig(
-        grid, points, masks, np.tanh(points[:, 0] / 4.0),
+        grid, points, tuple(parts), tuple(masks), np.tanh(points[:, 0] / 4.0),
         vertex_normals(head.vertices, grid.faces), share, hair,
     )  # fmt: skip
 
@@ -143,45 +149,67 @@ def build_person(identity: Identity) -> Person:
     rig = _rig()
     grid = rig.grid
     n = grid.n_vertices
-    points = rig.points.copy()
+    axes = np.ascontiguousarray(rig.points.T)
     eye_scale = 1.0
-    for warp, amount, mask in zip(WARPS, identity.amounts, rig.masks, strict=True):
-        direction = np.array(warp.direction, float)
-        if warp.kind == "stretch":
-            centre = np.array(warp.centre, float)
-            offset = points - centre
-            if centre[0] > 0:
-                offset[:, 0] = points[:, 0] - rig.signs * centre[0]
-            points += (mask * np.expm1(amount))[:, None] * direction * offset
-            if warp.name in ("size", "eye_size"):
-                eye_scale *= np.exp(amount)
-            continue
-        step = (mask * amount)[:, None] * direction
-        if warp.kind == "shift":
-            step[:, 0] *= rig.signs
-        else:
-            step[:, 1:] *= rig.signs[:, None]
-        points += step
+    for warp, amount, part, mask in zip(WARPS, identity.amounts, rig.parts, rig.masks, strict=True):
+        _warp(axes, warp, float(amount), part, mask, rig.signs)
+        if warp.name in ("size", "eye_size"):
+            eye_scale *= np.exp(amount)
+    points = np.ascontiguousarray(axes.T)
     vertices = points[:n]
     vertices += _field(identity, rig)[:, None] * rig.normals
     vertices += (identity.hair * rig.hair)[:, None] * rig.normals
     eyes, hinge = points[n : n + 2], points[n + 2 : n + 4]
     radius = EYE_RADIUS * eye_scale
     _place_balls(grid, vertices, eyes, eye_scale)
+    close_lips(vertices)
     zone = eye_zone()
     seat_lids(vertices, zone, eyes, eye_scale)
     move_lids(vertices, zone, eyes, identity.lid_opening, 0.0)
     return Person(vertices, eyes.copy(), float(radius), hinge.copy())
 
 
+def _warp(
+    axes: np.ndarray,
+    warp: Warp,
+    amount: float,
+    part: np.ndarray,
+    mask: np.ndarray,
+    signs: np.ndarray,
+) -> None:
+    """Apply one parameter to the coordinates (3, n), in place."""
+    odd = warp.kind == "odd"
+    for axis in range(3):
+        direction = warp.direction[axis]
+        if direction == 0.0:
+            continue
+        if warp.kind == "stretch":
+            centre = warp.centre[axis]
+            if axis == 0:
+                centre = centre * signs[part]
+            step = np.expm1(amount) * direction * mask * (axes[axis, part] - centre)
+        else:
+            step = amount * direction * mask
+            if (axis == 0) != odd:
+                step = step * signs[part]
+        axes[axis, part] += step
+
+
 def _field(identity: Identity, rig: _Rig) -> np.ndarray:
     """A smooth random height over the skin, mm; the even part is the same left and right."""
-    mean = rig.points[: rig.grid.n_vertices]
-    phase = mean @ identity.waves.T.astype(np.float64) + identity.phases
-    mirrored = (mean * [-1, 1, 1]) @ identity.waves.T + identity.phases
-    even = (np.cos(phase) + np.cos(mirrored)) @ identity.weights
-    odd = (np.cos(phase) - np.cos(mirrored)) @ identity.odd_weights
-    return FIELD_RMS / np.sqrt(FIELD_WAVES) * rig.field_share * (even + odd)
+    mirror = rig.grid.mirror
+    left = np.flatnonzero(np.arange(len(mirror)) <= mirror)
+    mean = rig.points[left].astype(np.float32)
+    waves = identity.waves.astype(np.float32)
+    # cos(b +- a) = cos b cos a -+ sin b sin a, with a the part that changes sign across the mirror.
+    across = mean[:, :1] * waves[:, 0]
+    along = mean[:, 1:] @ waves[:, 1:].T + identity.phases.astype(np.float32)
+    even = (np.cos(along) * np.cos(across)) @ (2 * identity.weights)
+    odd = (np.sin(along) * np.sin(across)) @ (-2 * identity.odd_weights)
+    height = np.empty(len(mirror))
+    height[mirror[left]] = even - odd
+    height[left] = even + odd
+    return FIELD_RMS / np.sqrt(FIELD_WAVES) * rig.field_share * height
 
 
 def _place_balls(grid: Grid, vertices: np.ndarray, eyes: np.ndarray, scale: float) -> None:

@@ -9,10 +9,10 @@ from facemill.data.demo.hair import hair_cover
 from facemill.data.demo.lids import eye_zone
 
 # Left half of each landmark line as (column, row, on the upper edge of a slit).
-_JAW = [(0, 15), (6, 15), (12, 15), (18, 15), (24, 15), (29, 15), (33, 17), (37, 26), (40, 40)]
-_BROW = [(7, 79), (13, 80), (18, 81), (24, 81), (31, 80)]
+_JAW = [(0, 14), (12, 14), (22, 15), (30, 15), (38, 15), (41, 20), (43, 27), (44, 35), (44, 45)]
+_BROW = [(7, 79), (13, 80), (18, 81), (24, 81), (30, 80)]
 _BRIDGE = [(0, 68), (0, 60), (0, 55), (0, 49)]
-_BASE = [(0, 43), (4, 43), (8, 43)]
+_BASE = [(0, 43), (5, 43), (10, 44)]
 
 
 def landmark_vertices(grid: Grid) -> Int[np.ndarray, "68"]:
@@ -76,7 +76,7 @@ def regions(grid: Grid, mean: np.ndarray) -> dict[str, np.ndarray]:
     hair = hair_cover(columns, rows) > 0.5
     ear = (side > MERIDIANS[9]) & (side < MERIDIANS[10]) & (rows > 14) & (rows < 76)
     neck = (rows < ROWS["jaw_line"]) | ((side >= MERIDIANS[10]) & ~hair & (rows < 40))
-    face = ~hair & ~ear & ~neck & (rows >= ROWS["jaw_line"]) & (side <= MERIDIANS[9])
+    face = ~hair & ~ear & ~neck & (rows > ROWS["jaw_line"]) & (side < MERIDIANS[9])
     edges = np.array(sorted(grid.upper_edge.values()))
     across = side / (MOUTH_CORNER + 0.4)
     height = (ROWS["upper_lip"] - ROWS["mouth"]) * np.clip(1 - across**2, 0, 1) ** 0.4

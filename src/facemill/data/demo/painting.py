@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 from PIL import Image, ImageDraw, ImageFilter
 from scipy.ndimage import map_coordinates
 
@@ -35,13 +35,16 @@ class Looks:
     brow_thickness: float
     brow_height: float
     hair_cover: float
+    hair_line: float
     lashes: float
 
 
 def draw_looks(person: str, seed: int) -> Looks:
     """Looks drawn from the seed and the person's id; hair and iris go with the tone."""
     rng = generator(seed, "demo", "looks", person)
-    tone = float(rng.beta(1.1, 1.3))
+    # Golden-ratio steps by the id's number: even a handful of people spans the range of tones.
+    number = int("".join(c for c in person if c.isdigit()) or 0)
+    tone = float((rng.uniform(0, 0.12) + 0.618034 * number + 0.37 * seed + 0.25) % 1.0)
     dark = tone > 0.55
     hair = rng.choice(
         list(HAIR), p=[0.75, 0.2, 0, 0, 0, 0.05] if dark else [0.17, 0.25, 0.25, 0.1, 0.15, 0.08]
@@ -55,11 +58,12 @@ def draw_looks(person: str, seed: int) -> Looks:
         iris=str(iris),
         blush=float(rng.uniform(0.6, 1.5)),
         beard=float(max(0.0, rng.uniform(-0.8, 1.0))),
-        lip_red=float(rng.uniform(0.6, 1.5)),
+        lip_red=float(rng.uniform(0.6, 1.4)),
         freckles=int(rng.integers(15, 70) * (3 if hair == "auburn" else 1)),
         brow_thickness=float(rng.uniform(0.7, 1.35)),
         brow_height=float(rng.normal(0, 0.35)),
-        hair_cover=float(rng.choice([1.0, 0.97, 0.8], p=[0.6, 0.25, 0.15])),
+        hair_cover=float(rng.choice([1.0, 0.95, 0.72], p=[0.65, 0.2, 0.15])),
+        hair_line=float(rng.uniform(-3.0, 2.5)),
         lashes=float(rng.uniform(0.5, 1.0)),
     )
 
@@ -129,7 +133,7 @@ def paint(person: str, seed: int, size: int) -> UInt8[np.ndarray, "size size 3"]
 def _lip_colour(looks: Looks) -> np.ndarray:
     base = skin_tone(looks.tone)
     light = 1 - looks.tone
-    return base + np.array([-9 - 3 * light, 6 + 9 * light, -2.0]) * [1, looks.lip_red, 1]
+    return base + np.array([-8 - 3 * light, 5 + 6 * light, -1.5]) * [1, looks.lip_red, 1]
 
 
 def _paint_skin(looks: Looks, rng, column, row, place) -> np.ndarray:
@@ -157,13 +161,13 @@ def _paint_skin(looks: Looks, rng, column, row, place) -> np.ndarray:
     under = _spot(place, (28, -10, 88), (11, 3.5, 18))
     lab += socket[..., None] * np.array([-3.0, 1.6, 0.8]) + under[..., None] * [-2.5, 1.0, -1.5]
     dark = (
-        26 * _spot(place, (6.4, -43.8, 108), (2.6, 1.7, 7))
+        30 * _spot(place, (6.3, -43.0, 107), (2.5, 1.7, 8))
         + 4 * _spot(place, (17.5, -38, 100), (1.8, 6, 6))
         + 9 * _spot(place, (71.5, -15, -9), (6, 9, 8))
         + 5 * _spot(place, (26, -69, 92), (3, 1.6, 8))
         + 3 * _spot(place, (0, -84, 101), (14, 3, 12))
     )
-    beard_zone = np.clip((-46 - place[..., 1]) / 10, 0, 1) * np.clip(
+    beard_zone = np.clip((-44 - place[..., 1]) / 18, 0, 1) * np.clip(
         (place[..., 1] + 128) / 12, 0, 1
     )
     beard_zone *= np.clip((place[..., 2] - 4) / 16, 0, 1) * np.clip(
@@ -224,7 +228,7 @@ def _paint_lips(lab, looks: Looks, column, row, pores, rng) -> None:
 
 def _paint_lash_lines(lab, looks: Looks, column, row) -> None:
     t = row[:, None] - ROWS["eye"]
-    s = (np.abs(column)[None, :] - 12) / 16
+    s = (np.abs(column)[None, :] - 12) / 15
     along = np.clip((s + 0.02) / 0.12, 0, 1) * np.clip((1.06 - s) / 0.06, 0, 1)
     upper = np.where(t > -0.15, np.exp(-((t / (0.45 + 0.35 * np.clip(s, 0, 1))) ** 2)), 0)
     lower = np.where(t < 0, np.exp(-((t / 0.30) ** 2)), 0)
@@ -272,7 +276,9 @@ def _paint_hair(lab, looks: Looks, rng, column, row) -> None:
     shape = lab.shape[:2]
     strands = 0.6 * _noise(rng, shape, (40, 420)) + 0.4 * _noise(rng, shape, (90, 700))
     clumps = _noise(rng, shape, (22, 90))
-    cover = hair_cover(column[None, :], row[:, None], 0.5 * clumps + 0.55 * strands)
+    cover = hair_cover(
+        column[None, :], row[:, None], 0.35 * clumps + 0.5 * strands, looks.hair_line
+    )
     colour = np.array(HAIR[looks.hair], np.float32)
     hair = np.empty_like(lab)
     hair[...] = colour

@@ -35,7 +35,7 @@ RECIPES: dict[str, dict[str, float]] = {
     },
     "15_lip_roll": {"roll": 1.0, "corner_out": 1.0, "chin_raise": 1.0},
     "16_grin": {
-        "corner_out": 9.5, "corner_up": 4.5, "part_upper": 5.0, "part_lower": 5.0,
+        "corner_out": 9.0, "corner_up": 5.0, "part_upper": 4.2, "part_lower": 3.6,
         "cheek_raise": 4.0, "squint": 0.18, "thin": 0.3, "jaw_open": 1.0,
     },
     "17_cheek_blowing": {"blow": 10.0, "pucker": 0.2, "lips_out": 1.0},

@@ -18,7 +18,6 @@ from facemill.data.demo.grid import (
     BALL_SECTORS,
     EYE_COLUMNS,
     MOUTH_CORNER,
-    N_COLUMNS,
     TEETH_COLUMNS,
     TEETH_ROWS,
     Grid,
@@ -29,6 +28,7 @@ EYE_CENTRE = np.array([31.6, 0.0, 75.0])
 EYE_RADIUS = 13.0
 LID_THICKNESS = 1.5
 LID_GAP = 0.15
+LIP_GAP = 0.15
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ def mean_head() -> MeanHead:
 
 
 def _smooth_cage() -> np.ndarray:
-    """The cage's surface on the fine grid, (rows, 61, 3): Akima splines, then a light blur."""
+    """The cage's surface on the fine grid, (rows, 65, 3): Akima splines, then a light blur."""
     rings = cage_rings()
     flip = np.array([-1.0, 1.0, 1.0])
     meridians = np.array(MERIDIANS, float)
@@ -121,7 +121,7 @@ def _lay_lids(half: np.ndarray) -> None:
     socket = near[..., 2]
     near[..., 2] = soft_maximum(1.6, socket, _lid_sphere(near[..., 0], near[..., 1]))
     for k in range(eye + 1, top):
-        along = np.exp(-(((np.arange(last - first + 1) - 8) / 7.0) ** 4))
+        along = np.exp(-(((np.arange(last - first + 1) - 7.5) / 6.6) ** 4))
         half[k, columns, 2] -= 0.9 * along * np.exp(-(((k - eye - 4.6) / 0.9) ** 2))
 
 
@@ -157,14 +157,14 @@ def _nose_height(x: np.ndarray, y: np.ndarray, skin: np.ndarray) -> np.ndarray:
     round_off = np.interp(y, [-36, -24, -14, 4, 16], [6.0, 5.0, 4.2, 5.0, 9.0])
     ridge = _RIDGE(np.clip(y, -46, 24)) - slope * (np.sqrt(x**2 + round_off**2) - round_off)
     ridge = np.where(y < -41, ridge - (-41 - y) * 3.0, ridge) - np.maximum(y - 14, 0) * 1.2
-    tip = _ball(x, y, (0, -36.2, 110.0), (9.0, 8.0, 9.4))
-    wing = _ball(x, y, (11.0, -38.6, 97.0), (6.8, 7.8, 12.5))
-    columella = _ball(x, y, (0, -42.3, 105.5), (4.0, 5.2, 9.0))
-    nose = soft_maximum(2.4, ridge, tip, wing, columella) - 0.8
+    tip = _ball(x, y, (0, -35.4, 111.0), (10.6, 7.8, 9.2))
+    wing = _ball(x, y, (11.3, -38.2, 97.5), (6.6, 7.6, 12.0))
+    columella = _ball(x, y, (0, -41.8, 105.5), (3.6, 5.2, 9.0))
+    nose = soft_maximum(2.9, ridge, tip, wing, columella) - 1.2
     height = soft_maximum(1.7, skin, nose)
-    nostril = np.exp(-(((x - 6.6) / 2.6) ** 2) - ((y + 43.6) / 1.9) ** 2)
+    nostril = np.exp(-(((x - 6.4) / 2.4) ** 2) - ((y + 43.2) / 2.0) ** 2)
     groove = np.exp(-(((x - 9.0) / 2.2) ** 2) - ((y + 33.0) / 3.0) ** 2)
-    return height - 4.5 * nostril - 0.9 * groove
+    return height - 3.2 * nostril - 0.9 * groove
 
 
 def _nose_zone(half: np.ndarray) -> np.ndarray:
@@ -205,7 +205,7 @@ def _relax_nose(half: np.ndarray) -> None:
         normal = np.cross(right - left, above - below)
         normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
         step -= normal * (step * normal).sum(axis=-1, keepdims=True)
-        patch[..., :2] += 0.35 * inner[..., None] * step[..., :2]
+        patch[..., :2] += inner[..., None] * step[..., :2] * [0.10, 0.35]
         patch[:, 0, 0] = 0.0
         x, y = patch[..., 0], patch[..., 1]
         base = skin(x, y)
@@ -236,7 +236,7 @@ def _lay_lips(half: np.ndarray) -> None:
     row = np.arange(N_ROWS)[:, None]
     mouth = ROWS["mouth"]
     centre = np.clip(1 - (x / half[mouth, MOUTH_CORNER, 0]) ** 2, 0, 1)
-    for border, bulge, recess in ((ROWS["upper_lip"], 3.6, 2.4), (ROWS["lower_lip"], 4.4, 2.4)):
+    for border, bulge, recess in ((ROWS["upper_lip"], 4.2, 2.2), (ROWS["lower_lip"], 4.8, 2.2)):
         t = (row - mouth) / (border - mouth)
         red = np.where(
             t < 0.55,
@@ -251,7 +251,7 @@ def _lay_lips(half: np.ndarray) -> None:
     corner = np.exp(-(((x - 26.5) / 3.5) ** 2) - ((y + 68.2) / 3.0) ** 2)
     band = np.clip((y + 60.5) / 2.5, 0, 1) * np.clip((-46.5 - y) / 3.0, 0, 1)
     front = half[..., 2] > 60
-    philtrum = 0.5 * np.exp(-(((x - 5.2) / 2.2) ** 2)) - 0.8 * np.exp(-((x / 2.8) ** 2))
+    philtrum = 0.3 * np.exp(-(((x - 5.2) / 2.4) ** 2)) - 0.6 * np.exp(-((x / 3.0) ** 2))
     half[..., 2] += front * (band * philtrum - 1.6 * corner)
 
 
@@ -261,8 +261,8 @@ def _both_halves(half: np.ndarray) -> np.ndarray:
 
 
 def _place_edges(grid: Grid, vertices: np.ndarray, mouth: np.ndarray, eye: np.ndarray) -> None:
-    """Upper edges of the slits; the lips stand a fifth of a millimetre apart."""
-    left = mouth + np.linspace(0.2, 0, len(mouth))[:, None] * [0, 1, 0]
+    """Upper edges of the slits; the lips stand a hair apart."""
+    left = mouth + np.linspace(LIP_GAP, 0, len(mouth))[:, None] * [0, 1, 0]
     vertices[grid.mouth.upper] = np.concatenate([left[:0:-1] * [-1, 1, 1], left])
     vertices[grid.left_eye.upper[1:-1]] = eye[1:-1]
     vertices[grid.right_eye.upper[1:-1]] = eye[-2:0:-1] * [-1, 1, 1]
@@ -277,7 +277,7 @@ def _place_mouth_bag(grid: Grid, vertices: np.ndarray) -> None:
     for ring, (narrow, apart, back) in zip(
         grid.mouth.rings,
         (
-            (0.99, 0.5, 2.5),
+            (0.99, -0.5, 2.5),
             (0.97, 3.0, 6.0),
             (0.95, 9.0, 9.0),
             (0.95, 12.0, 30.0),
@@ -320,10 +320,10 @@ def _place_teeth(grid: Grid, vertices: np.ndarray) -> None:
     """Two arches behind the lips; their ends vanish in the cheeks."""
     s = np.linspace(-1, 1, TEETH_COLUMNS)[None, :]
     t = np.linspace(0, 1, TEETH_ROWS)[:, None]
-    x = 25.0 * np.sin(s * np.pi / 2 * 0.92)
+    x = 27.0 * np.sin(s * np.pi / 2 * 0.92)
     for jaw, (edge, gum, front) in {
         "upper": (-69.0, -58.0, 99.0),
-        "lower": (-70.0, -80.0, 97.0),
+        "lower": (-68.3, -79.0, 97.0),
     }.items():
         y = (edge + (gum - edge) * t) if jaw == "upper" else (gum + (edge - gum) * t)
         z = front - 22.0 * (x / 25.0) ** 2 - (0.5 if jaw == "upper" else 0.0) * t

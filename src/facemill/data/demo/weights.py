@@ -13,7 +13,7 @@ from facemill.data.demo.sculpt import mean_head
 
 @dataclass(frozen=True)
 class Weights:
-    """Shares 0 .. 1 by vertex; ``left`` is 1 on the subject's left, 0 on the right, smooth between."""
+    """Shares 0 .. 1 by vertex; ``left`` goes smoothly from the right (0) to the left side (1)."""
 
     jaw: Float[np.ndarray, " v"]
     left: Float[np.ndarray, " v"]
@@ -71,7 +71,7 @@ def weights() -> Weights:
         left=smooth(points[:, 0], -9, 9),
         side=np.tanh(points[:, 0] / 5.0),
         corner=far * bump(points, corner, (20, 19, 30)),
-        dimple=far * bump(points, corner + [5, 1, -4], (6, 8, 14)),
+        dimple=far * bump(points, corner + np.array([5, 1, -4]), (6, 8, 14)),
         upper_lip=upper_lip,
         lower_lip=lower_lip,
         mouth=far * bump(points, (0, -67, 104), (36, 24, 36), 1.6),
@@ -110,13 +110,16 @@ def _jaw_share(grid: Grid, points: np.ndarray, corner: np.ndarray) -> np.ndarray
     for loop, sign in ((grid.mouth.upper[1:-1], 1), (grid.mouth.lower[1:-1], -1)):
         angle[loop] = sign
     share = smooth(-angle, -0.58, 0.58)
+    # An opening mouth is round at its corners, not square.
+    near = np.clip(np.hypot(beyond, height) / 20, 0, 1)
+    share = 0.5 + (share - 0.5) * np.sqrt(1 - (1 - near) ** 2)
     inner = len(grid.mouth.lower)
     lower = np.zeros(len(grid.mouth.vertices))
-    lower[1 : inner - 1] = 1.0
-    lower[[0, inner - 1]] = 0.5
+    lower[:inner] = share[grid.mouth.lower]
+    lower[inner:] = share[grid.mouth.vertices[inner:]]
     for ring, keep in zip(grid.mouth.rings, (1, 1, 1, 0.9, 0.6), strict=True):
         share[ring] = keep * lower + (1 - keep) * 0.3
-    share *= smooth(points[:, 1], -160, -112) * smooth(points[:, 2], -8, 22)
+    share *= smooth(points[:, 1], -152, -104) * smooth(points[:, 2], -22, 34)
     for side, pole in zip(grid.eyeballs.values(), grid.eyeball_poles.values(), strict=True):
         share[side] = 0.0
         share[pole] = 0.0

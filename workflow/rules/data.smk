@@ -24,7 +24,7 @@ rule ict_fetch:
     benchmark:
         "logs/ict_fetch.jsonl"
     conda:
-        "../../envs/base.yaml"
+        "../../envs/mesh.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
@@ -101,7 +101,7 @@ rule data_index:
     benchmark:
         "<benchmarks>/data_index.jsonl"
     conda:
-        "../../envs/base.yaml"
+        "../../envs/mesh.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,

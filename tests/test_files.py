@@ -1,5 +1,9 @@
 """Files are whole or absent, and broken ones are named."""
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -12,6 +16,22 @@ def test_a_failed_writer_leaves_neither_half_file_nor_neighbour(tmp_path):
         part.write_bytes(b"half")
         raise RuntimeError
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("name", "start"), [("p [1].npy", "touch"), ("d001", "mkdir")])
+def test_what_a_killed_writer_left_is_removed_by_the_next(tmp_path, name, start):
+    target = tmp_path / name
+    killed = (
+        "import os, sys; from facemill.files import writing\n"
+        f"with writing(sys.argv[1]) as part:\n    part.{start}(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", killed, str(target)], check=False)
+    running = target.with_name(f"{target.stem}.part-{os.getppid()}{target.suffix}")
+    running.touch()  # another process is writing this one
+    assert len(list(tmp_path.iterdir())) == 2
+    with files.writing(target) as part:
+        part.write_bytes(b"whole")
+    assert set(tmp_path.iterdir()) == {target, running}
 
 
 def test_a_failed_writer_keeps_what_was_there(tmp_path):

@@ -1,10 +1,12 @@
 """Reading and writing files so that a file is whole or absent.
 
 Writers go through :func:`writing`: the bytes land in a neighbour, ``<stem>.part-<pid><suffix>``,
-and take their final name in one rename. Readers turn truncated or foreign files into a
+and take their final name in one rename. A neighbour whose writer was killed is removed by the next
+writer of the same file. Readers turn truncated or foreign files into a
 :class:`~facemill.errors.DataError` that names the file.
 """
 
+import glob
 import hashlib
 import json
 import os
@@ -29,6 +31,7 @@ def writing(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_leftovers(path)
     part = path.with_name(f"{path.stem}.part-{os.getpid()}{path.suffix}")
     try:
         yield part
@@ -44,6 +47,30 @@ def writing(path: str | Path) -> Iterator[Path]:
             shutil.rmtree(part, ignore_errors=True)
         else:
             part.unlink(missing_ok=True)
+
+
+def _remove_leftovers(path: Path) -> None:
+    """Remove the parts of ``path`` whose writers no longer run (killed, so they could not)."""
+    start, end = f"{path.stem}.part-", path.suffix
+    for part in path.parent.glob(f"{glob.escape(start)}*{glob.escape(end)}"):
+        number = part.name.removeprefix(start).removesuffix(end)
+        if not number.isdecimal() or _runs(int(number)):
+            continue
+        if part.is_dir():
+            shutil.rmtree(part, ignore_errors=True)
+        else:
+            part.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether a process of this number runs on this machine, whoever owns it."""
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def require_file(path: str | Path, hint: str) -> Path:

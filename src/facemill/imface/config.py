@@ -174,6 +174,7 @@ class ExtractionConfig:
 
     resolution: int = 256  # grid points along an axis of the ball's cube (release)
     batch_points: int = 65536  # points in one evaluation of the field (release: 163840)
+    visible: bool = True  # drop what is hidden from the front, as in the scans (release: kept)
 
     def __post_init__(self) -> None:
         for name, least in (("resolution", 8), ("batch_points", 1)):

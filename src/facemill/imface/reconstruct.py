@@ -14,6 +14,7 @@ from facemill.mesh.frames import FACE_TO_IMFACE
 from facemill.mesh.grid import Grid
 from facemill.mesh.isosurface import Field, extract, measured_lipschitz
 from facemill.mesh.surface import Mesh
+from facemill.mesh.visibility import visible_part
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,8 @@ def reconstruct(
 ) -> Mesh:
     """The face that a pair of codes stands for, cut at the ball, every triangle facing outwards.
 
+    With ``config.visible`` what lies behind the face goes, as it went from the scans: a network
+    that has seen few free points makes stray surface there, which is no part of the face.
     Raises GeometryError where the field has no zero.
     """
     with torch.inference_mode():
@@ -58,4 +61,5 @@ def reconstruct(
         extraction.queries, 100 * extraction.queries / config.resolution**3, bound,
     )  # fmt: skip
     mesh = crop_to_sphere(extraction.mesh, np.zeros(3), BALL)
-    return Mesh(FACE_TO_IMFACE.inverse().apply(mesh.vertices), mesh.faces)
+    mesh = Mesh(FACE_TO_IMFACE.inverse().apply(mesh.vertices), mesh.faces)
+    return visible_part(mesh) if config.visible else mesh

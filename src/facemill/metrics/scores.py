@@ -11,7 +11,6 @@ from facemill.data.packs import FacePack
 from facemill.errors import DataError
 from facemill.files import reading_npz, require_file, writing
 from facemill.mesh.surface import Mesh
-from facemill.metrics.geometry import EvaluateConfig, compare, unit_of
 from facemill.randomness import generator
 from facemill.training.settings import from_settings
 
@@ -65,6 +64,9 @@ def evaluate_person(
     ``settings`` are fields of :class:`~facemill.metrics.geometry.EvaluateConfig`. The samples of a
     scan depend on the seed, person and expression alone, so that all methods meet the same ones.
     """
+    # Here, so that tables can be made from scores without the mesh libraries.
+    from facemill.metrics.geometry import EvaluateConfig, compare, unit_of
+
     config = from_settings(EvaluateConfig, settings, "evaluate")
     pack = FacePack(faces)
     scores: list[Score] = []

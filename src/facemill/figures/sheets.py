@@ -38,18 +38,29 @@ def data_sheet(
     Textures are those that the manifest beside each pack names; without one the head is clay. All
     pictures have the same scale. A person who lacks an expression leaves its cell empty.
     """
-    camera = portrait_camera(FACE_BOX, size=size, height=round(size * 1.28), margin=1.0)
+    packs = [FacePack(path) for path in faces]
+    box = _head_box(packs)
+    tall = (box[1, 1] - box[0, 1]) / (box[1, 0] - box[0, 0])
+    camera = portrait_camera(box, size=size, height=round(size * tall), margin=1.0)
     rows, labels = [], []
-    for path in faces:
-        pack, scans = FacePack(path), _scans(path)
+    for pack in packs:
+        scans = _scans(pack.path)
         rows.append([_head(pack, scans, expression, camera) for expression in expressions])
-        labels.append(Path(path).stem)
+        labels.append(pack.path.stem)
     if not any(image is not None for row in rows for image in row):
         raise DataError(
             f"{', '.join(map(str, faces))}: none of the expressions {', '.join(expressions)}; "
             "name expressions that are there."
         )
     grid(rows, out, labels, [readable(expression) for expression in expressions], title)
+
+
+def _head_box(packs: Sequence[FacePack]) -> Float[np.ndarray, "2 3"]:
+    """The box round a face, as high as the highest of these heads."""
+    crowns = [pack.registered(pack.expressions[0]).vertices[:, 1].max() for pack in packs]
+    box = FACE_BOX.copy()
+    box[1, 1] = min(max(*crowns, box[1, 1]) + 6.0, 190.0)
+    return box
 
 
 def _head(

@@ -1,0 +1,125 @@
+"""What can be said without running a job: style, graph, size, errors before any work."""
+
+import resource
+import sys
+import time
+
+import pytest
+import yaml
+
+from facemill.data.expressions import EXPRESSIONS
+
+pytestmark = pytest.mark.workflow
+
+
+def test_lint_finds_nothing(fresh_project):
+    answer = fresh_project.snakemake("--lint")
+    assert answer.returncode == 0, answer.stdout
+
+
+def test_rule_files_are_formatted(repository):
+    import subprocess
+
+    files = ["Snakefile", "workflow/rules"]
+    command = [sys.executable, "-m", "snakefmt", "--check", *files]
+    answer = subprocess.run(command, cwd=repository, capture_output=True, text=True)
+    assert answer.returncode == 0, answer.stderr
+
+
+@pytest.mark.parametrize("preset", [None, "smoke"])
+def test_a_preset_plans_every_stage(fresh_project, preset):
+    extra = ["--configfile", f"config/{preset}.yaml"] if preset else []
+    answer = fresh_project.snakemake("-n", "all", *extra)
+    assert answer.returncode == 0, answer.stdout
+    for rule in ("data_person", "mesh_prepare", "sdf_sample", "views_render", "imface_train"):
+        assert f"\n{rule} " in answer.stdout
+    for rule in ("imface_fit", "imface_table", "imface_reconstruction", "viewer", "report"):
+        assert f"\n{rule} " in answer.stdout
+
+
+def test_the_ict_preset_fetches_the_model_or_takes_a_packed_copy(fresh_project, open_data):
+    preset = ["-n", "all", "--configfile", "config/ict.yaml"]
+    assert "\nict_fetch " in fresh_project.snakemake(*preset).stdout
+    copy = fresh_project.snakemake(*preset, "--config", f"ict_model={open_data / 'ict'}")
+    assert copy.returncode == 0, copy.stdout
+    assert "\nict_fetch " not in copy.stdout
+
+
+@pytest.mark.parametrize(
+    "target", ["imface_table", "imface_interpolation", "data_sheet", "viewer", "prepare"]
+)
+def test_a_figure_or_table_is_a_target_by_its_name(fresh_project, target):
+    answer = fresh_project.snakemake("-n", target)
+    assert answer.returncode == 0, answer.stdout
+    assert "\nreport " not in answer.stdout
+
+
+def test_a_figure_is_a_target_by_its_file(fresh_project):
+    answer = fresh_project.snakemake("-n", "results/demo/figures/imface_curves.png")
+    assert answer.returncode == 0, answer.stdout
+
+
+@pytest.fixture(scope="module")
+def facescape_tree(tmp_path_factory):
+    """847 people with 20 expressions each, of empty files."""
+    root = tmp_path_factory.mktemp("facescape") / "TU"
+    for person in range(1, 848):
+        folder = root / str(person) / "models_reg"
+        folder.mkdir(parents=True)
+        for expression in EXPRESSIONS:
+            (folder / f"{expression}.obj").touch()
+            (folder / f"{expression}.jpg").touch()
+    return root
+
+
+@pytest.mark.parametrize("split", ["imface", "100"])
+def test_the_full_data_set_is_planned_quickly(fresh_project, facescape_tree, split):
+    settings = f"split={{test_people: {split}, unseen_expressions: imface}}"
+    start = time.monotonic()
+    answer = fresh_project.snakemake(
+        "-n", "all", "--quiet", "--configfile", "config/facescape.yaml",
+        "--config", f"facescape_root={facescape_tree}", settings,
+    )  # fmt: skip
+    seconds = time.monotonic() - start
+    assert answer.returncode == 0, answer.stdout
+    # About 6 s and 0.2 GB on an idle machine; the limits leave room for a busy one.
+    assert seconds < 120
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 1_000_000
+
+
+def refused(project, *arguments) -> str:
+    """The one line that a wrong configuration ends in, before any job is planned."""
+    answer = project.snakemake("-n", "all", *arguments)
+    assert answer.returncode == 1
+    assert "Traceback" not in answer.stdout
+    assert "Job stats" not in answer.stdout
+    lines = [line for line in answer.stdout.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, answer.stdout
+    return lines[0]
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_known(fresh_project, tmp_path):
+    (tmp_path / "mine.yaml").write_text(yaml.safe_dump({"imface": {"trian": {"steps": 5}}}))
+    line = refused(fresh_project, "--configfile", tmp_path / "mine.yaml")
+    assert line == "error: config: imface.trian is unknown; did you mean imface.train?"
+
+
+def test_a_value_out_of_range_is_refused_with_what_is_allowed(fresh_project):
+    line = refused(fresh_project, "--config", "max_failed_scans=-1")
+    assert line == "error: config: max_failed_scans is -1; expected a whole number from 0"
+
+
+@pytest.mark.parametrize(
+    ("settings", "word"),
+    [
+        (["dataset=facescape"], "facescape_root"),
+        (["dataset=facescape", "facescape_root=no/such/folder"], "facescape_root"),
+        (["dataset=dmeo"], "did you mean demo?"),
+        (["dataset=ict", "ict_model=no/such/folder"], "ict_model"),
+        (["people=3", "split={test_people: 3}"], "split.test_people"),
+        (["split={test_people: [d999]}"], "d999"),
+        (["split={test_people: [d001, d001]}"], "d001"),
+    ],
+)
+def test_what_is_not_there_is_named(fresh_project, settings, word):
+    assert word in refused(fresh_project, "--config", *settings)

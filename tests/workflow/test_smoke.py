@@ -1,0 +1,102 @@
+"""The smoke preset from raw meshes to the report, run once and looked at from all sides."""
+
+import csv
+import json
+import re
+
+import pytest
+
+pytestmark = [pytest.mark.workflow, pytest.mark.timeout(1200)]
+
+CONFIG = ("--configfile", "config/smoke.yaml")
+FIGURES = (
+    "data_sheet",
+    "mesh_figure",
+    "views_sheet",
+    "imface_reconstruction",
+    "imface_interpolation",
+    "imface_expressions",
+    "imface_transfer",
+    "imface_curves",
+)
+
+
+def test_the_run_ends_well(smoke_run):
+    _, answer = smoke_run
+    assert answer.returncode == 0, answer.stdout[-6000:]
+
+
+@pytest.mark.parametrize("figure", FIGURES)
+def test_every_figure_is_a_picture(smoke, figure):
+    picture = smoke.results() / "figures" / f"{figure}.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_curves_are_there_as_vectors_too(smoke):
+    assert (smoke.results() / "figures/imface_curves.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_tables_are_tidy_and_hold_all_methods_and_splits(smoke):
+    for name in ("imface", "compare"):
+        with open(smoke.results() / "tables" / f"{name}.csv", newline="") as file:
+            rows = list(csv.DictReader(file))
+        assert list(rows[0]) == ["system", "method", "split", "metric", "unit", "value", "n"]
+        assert {"se3", "pca", "mean"} <= {row["method"] for row in rows}
+        assert {"seen", "unseen"} <= {row["split"].split()[-2] for row in rows}
+        assert all(float(row["value"]) == float(row["value"]) for row in rows)
+
+
+def test_the_index_keeps_test_people_out_of_training(smoke):
+    split = json.loads((smoke.results() / "index.json").read_text())["split"]
+    assert split["train"] and split["test"]
+    assert not set(split["train"]) & set(split["test"])
+
+
+def test_the_report_holds_everything_and_asks_nobody(smoke):
+    page = (smoke.results() / "report.html").read_text(encoding="utf-8")
+    for figure in FIGURES:
+        assert f"id='{figure}'" in page
+    assert page.count("data:image/png;base64,") == len(FIGURES)
+    assert "point to surface mean" in page
+    assert "<iframe" in page
+    outside = re.findall(r"(?:src|href)=['\"](?!data:|#)([^'\"]+)", page.split("srcdoc=")[0])
+    assert not outside
+
+
+def test_each_stage_left_its_log_and_its_benchmark(smoke):
+    for stage in ("mesh_prepare", "sdf_sample", "views_render", "imface_train", "imface_fit"):
+        logs = list((smoke.folder / "logs/smoke" / stage).rglob("*.log"))
+        benchmarks = list((smoke.results() / "benchmarks" / stage).rglob("*.jsonl"))
+        assert logs and len(logs) == len(benchmarks)
+
+
+def test_no_unfinished_work_and_no_half_file_is_left(smoke):
+    assert not [path for path in (smoke.folder / "work").rglob("*") if path.is_file()]
+    assert not list(smoke.folder.rglob("*.part-*"))
+
+
+def test_a_second_run_has_nothing_to_do(smoke):
+    answer = smoke.snakemake("--cores", 2, "all", *CONFIG)
+    assert answer.returncode == 0
+    assert "Nothing to be done" in answer.stdout
+
+
+def test_more_fitting_steps_make_no_training_again(smoke):
+    answer = smoke.snakemake("-n", "all", *CONFIG, "--config", "imface={fit: {steps: 21}}")
+    assert "\nimface_fit " in answer.stdout
+    assert "\nimface_train " not in answer.stdout
+    assert "\nmesh_prepare " not in answer.stdout
+
+
+def test_another_name_keeps_its_own_results(smoke):
+    answer = smoke.snakemake("-n", "all", *CONFIG, "--config", "name=other")
+    assert "results/other/report.html" in answer.stdout
+    assert "results/smoke" not in answer.stdout
+
+
+def test_snakemake_makes_its_report(smoke):
+    answer = smoke.snakemake("--report", "page.html", *CONFIG)
+    assert answer.returncode == 0, answer.stdout
+    page = (smoke.folder / "page.html").read_text(encoding="utf-8")
+    for word in ("imface_curves", "viewer.html", "compare.csv", "data_sheet"):
+        assert word in page

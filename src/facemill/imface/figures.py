@@ -26,13 +26,14 @@ from facemill.imface.interpolate import (
 )
 from facemill.imface.model import load_model
 from facemill.mesh.distance import distance_to_mesh
+from facemill.mesh.sheet import height_sheet
 from facemill.mesh.surface import Mesh
 from facemill.metrics.scores import read_fit
 from facemill.training.settings import from_settings
 
 log = logging.getLogger(__name__)
 
-SHEET_BOX = np.array([[-78.0, -92.0, -30.0], [78.0, 100.0, 40.0]])
+SHEET_BOX = np.array([[-88.0, -94.0, -30.0], [88.0, 100.0, 40.0]])
 """Box round what the crop sphere leaves of a face, mm, the same for everybody."""
 
 
@@ -54,8 +55,8 @@ class FigureConfig:
 
     @property
     def extraction(self) -> ExtractionConfig:
-        """The coarser grid of the pictures."""
-        return ExtractionConfig(resolution=self.resolution)
+        """A coarser grid, and no holes where surface is hidden: these meshes are looked at only."""
+        return ExtractionConfig(resolution=self.resolution, visible=False)
 
 
 def reconstruction(
@@ -69,7 +70,7 @@ def reconstruction(
 
     ``faces`` and the values of ``fits`` (label -> folder) hold ``<person>.npz``. Scans are chosen
     evenly over people and expressions, unseen ones last, not by how they turned out. The numbers
-    below the maps are means over what the map shows.
+    below the maps are means over the scan's vertices.
     """
     config = from_settings(FigureConfig, settings, "figures")
     scans = chosen_scans(read_json(index), config)
@@ -85,7 +86,9 @@ def reconstruction(
                     f"{path}: no expression {expression}; it holds {', '.join(meshes)}."
                 )
             distance, _, _ = distance_to_mesh(target.vertices, meshes[expression])
-            row += [(meshes[expression], None), (target, distance)]
+            # Drawn as a sheet like the scan's; the distance is to the mesh itself.
+            drawn = height_sheet(meshes[expression].vertices)
+            row += [(drawn, None), (target, distance)]
             errors.append(distance)
         rows.append(row)
         labels.append(f"{person}\n{readable(expression)}{'' if seen else chr(10) + '(unseen)'}")

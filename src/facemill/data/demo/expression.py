@@ -61,7 +61,7 @@ class _Amounts:
 
 
 def _turn(points: np.ndarray, axes: tuple[int, int], centre: np.ndarray, angle: np.ndarray) -> None:
-    """Rotate each point by its own angle (rad) in the plane of two axes about a centre, in place."""
+    """Rotate each point by its own angle (rad) in the plane of two axes, in place."""
     i, j = axes
     a, b = points[:, i] - centre[i], points[:, j] - centre[j]
     cos, sin = np.cos(angle), np.sin(angle)

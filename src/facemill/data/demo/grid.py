@@ -7,6 +7,7 @@ thickness of the lids, the mouth bag). Eyeballs and rows of teeth are pieces of 
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 from jaxtyping import Float, Int
@@ -41,7 +42,7 @@ class Grid:
     bag_pole: int
     eyeballs: dict[str, Int[np.ndarray, "rings sectors"]]
     eyeball_poles: dict[str, int]
-    teeth: dict[str, Int[np.ndarray, "rows columns"]]
+    teeth: dict[str, Int[np.ndarray, "high wide"]]
     faces: Int[np.ndarray, "f 3"]
     uv: Float[np.ndarray, "t 2"]
     faces_uv: Int[np.ndarray, "f 3"]
@@ -109,7 +110,7 @@ class _Builder:
         return numbers.reshape(uv.shape[:-1])
 
     def quads(self, vertices: np.ndarray, uv: np.ndarray, flip: bool = False) -> None:
-        """Triangles of a (rows, columns) patch that faces the viewer when rows go up, columns right."""
+        """Triangles of a (rows, columns) patch that faces the viewer: rows up, columns right."""
         for numbers, store in ((vertices, self.faces), (uv, self.faces_uv)):
             a, b, c, d = (numbers[:-1, :-1], numbers[:-1, 1:], numbers[1:, 1:], numbers[1:, :-1])
             store.append(_split(a, b, c, d, flip))
@@ -162,9 +163,9 @@ def build_grid() -> Grid:
     builder.pair(np.array([pole]), np.array([pole]))
     bag_pole = int(builder.new(1)[0])
     builder.pair(np.array([bag_pole]), np.array([bag_pole]))
-    _loop_faces(builder, mouth, BAG_BOX, bag_pole)
-    _loop_faces(builder, left, LID_BOX["left"], None)
-    _loop_faces(builder, right, LID_BOX["right"], None)
+    _loop_faces(builder, mouth, BAG_BOX, bag_pole, flips=(0, 3))
+    _loop_faces(builder, left, LID_BOX["left"], None, flips=())
+    _loop_faces(builder, right, LID_BOX["right"], None, flips=(0, 1, 2, 3))
     builder.pair(mouth.upper, mouth.upper[::-1])
     builder.pair(left.upper, right.upper[::-1])
     for one, other in ((mouth, mouth), (left, right)):
@@ -196,12 +197,14 @@ def _skin_faces(builder: _Builder, skin, upper_edge, pole: int) -> None:
     for half in (slice(0, N_HALF + 1), slice(N_HALF, 2 * N_HALF + 1)):
         for row in range(N_ROWS - 1):
             patch = np.stack([upper[row, half], lower[row + 1, half]])
-            builder.quads(patch, uv[row : row + 2, half], flip=half.start == 0)
+            builder.quads(patch, uv[row : row + 2, half], flip=half.start != 0)
     tips = builder.new_uv(skin_uv((columns[:-1] + columns[1:]) / 2, np.array(N_ROWS)))
     builder.fan(lower[-1], uv[-1], pole, tips)
 
 
-def _loop_faces(builder: _Builder, loop: Loop, box, pole: int | None) -> None:
+def _loop_faces(
+    builder: _Builder, loop: Loop, box, pole: int | None, flips: tuple[int, ...]
+) -> None:
     rings = np.concatenate([loop.vertices[None], loop.rings])
     closed = np.concatenate([rings, rings[:, :1]], axis=1)
     around, deep = closed.shape[1], closed.shape[0]
@@ -211,9 +214,9 @@ def _loop_faces(builder: _Builder, loop: Loop, box, pole: int | None) -> None:
     # Seen from outside the lower edge runs to the right and deeper loops lie above it.
     half = len(loop.lower) // 2
     edges = [0, half, len(loop.lower) - 1, len(loop.lower) - 1 + half, around - 1]
-    for k, (a, b) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for k, (a, b) in enumerate(pairwise(edges)):
         part = slice(a, b + 1)
-        builder.quads(closed[:, part], uv[:, part], flip=k in (0, 3))
+        builder.quads(closed[:, part], uv[:, part], flip=k in flips)
     if pole is not None:
         tips = builder.new_uv(_in_box(box, (s[0, :-1] + s[0, 1:]) / 2, np.array(1.0)))
         builder.fan(closed[-1], uv[-1], pole, tips)

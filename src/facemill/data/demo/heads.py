@@ -32,7 +32,7 @@ def topology() -> Topology:
         uv=grid.uv,
         faces_uv=grid.faces_uv,
         mirror=grid.mirror,
-        regions=regions(grid, mean_head().vertices),
+        regions=regions(grid),
     ).check()
 
 
@@ -49,7 +49,8 @@ def head(person: str, expression: str, seed: int) -> Float[np.ndarray, "v 3"]:
     """
     if expression not in RECIPES:
         raise ConfigError(
-            f"expression {expression!r} is unknown to the demo heads; known are {', '.join(RECIPES)}."
+            f"expression {expression!r} is unknown to the demo heads; "
+            f"known are {', '.join(RECIPES)}."
         )
     return express(neutral_person(person, seed), draw_recipe(person, expression, seed))
 
@@ -62,7 +63,7 @@ def texture(person: str, seed: int, size: int) -> UInt8[np.ndarray, "size size 3
 def write_person(
     person: str, expressions: Sequence[str], seed: int, texture_size: int, folder: str | Path
 ) -> None:
-    """Write one person's TU tree (docs/data-layouts.md): meshes, materials and one shared texture."""
+    """Write a person's TU tree (docs/data-layouts.md): meshes, materials, one shared texture."""
     with writing(folder) as part:
         part.mkdir(parents=True)
         image = Image.fromarray(texture(person, seed, texture_size))

@@ -9,10 +9,10 @@ from facemill.data.demo.hair import hair_cover
 from facemill.data.demo.lids import eye_zone
 
 # Left half of each landmark line as (column, row, on the upper edge of a slit).
-_JAW = [(0, 14), (12, 14), (22, 15), (30, 15), (38, 15), (41, 20), (43, 27), (44, 35), (44, 45)]
+_JAW = [(0, 14), (12, 14), (22, 15), (30, 15), (38, 17), (41, 23), (42, 28), (42, 36), (42, 46)]
 _BROW = [(7, 79), (13, 80), (18, 81), (24, 81), (30, 80)]
 _BRIDGE = [(0, 68), (0, 60), (0, 55), (0, 49)]
-_BASE = [(0, 43), (5, 43), (10, 44)]
+_BASE = [(0, 43), (5, 43), (11, 44)]
 
 
 def landmark_vertices(grid: Grid) -> Int[np.ndarray, "68"]:
@@ -67,7 +67,7 @@ MIRRORED = np.array(
 """Landmark across the sagittal plane of each landmark."""
 
 
-def regions(grid: Grid, mean: np.ndarray) -> dict[str, np.ndarray]:
+def regions(grid: Grid) -> dict[str, np.ndarray]:
     """Vertex lists by name; a vertex may lie in more than one."""
     skin = grid.skin
     rows, columns = np.indices(skin.shape)
@@ -76,7 +76,7 @@ def regions(grid: Grid, mean: np.ndarray) -> dict[str, np.ndarray]:
     hair = hair_cover(columns, rows) > 0.5
     ear = (side > MERIDIANS[9]) & (side < MERIDIANS[10]) & (rows > 14) & (rows < 76)
     neck = (rows < ROWS["jaw_line"]) | ((side >= MERIDIANS[10]) & ~hair & (rows < 40))
-    face = ~hair & ~ear & ~neck & (rows > ROWS["jaw_line"]) & (side < MERIDIANS[9])
+    face = ~hair & ~ear & ~neck & (rows > ROWS["jaw_line"]) & (side < MERIDIANS[9] - 1)
     edges = np.array(sorted(grid.upper_edge.values()))
     across = side / (MOUTH_CORNER + 0.4)
     height = (ROWS["upper_lip"] - ROWS["mouth"]) * np.clip(1 - across**2, 0, 1) ** 0.4
@@ -90,8 +90,10 @@ def regions(grid: Grid, mean: np.ndarray) -> dict[str, np.ndarray]:
         "ears": skin[ear],
         "eyes": np.concatenate([*eyes, np.array(list(grid.eyeball_poles.values()))]),
         "lips": np.concatenate([skin[lips], grid.mouth.upper]),
-        "lids": np.concatenate([zone.lids.ravel(), *(e.vertices for e in (grid.left_eye, grid.right_eye)),
-                                *(e.rings.ravel() for e in (grid.left_eye, grid.right_eye))]),
+        "lids": np.concatenate(
+            [zone.lids.ravel()]
+            + [np.append(e.vertices, e.rings) for e in (grid.left_eye, grid.right_eye)]
+        ),
         "mouth_socket": np.append(grid.mouth.rings.ravel(), grid.bag_pole),
         "teeth": np.concatenate([t.ravel() for t in grid.teeth.values()]),
     }  # fmt: skip

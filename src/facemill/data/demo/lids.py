@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 
 from facemill.data.demo.cage import ROWS
 from facemill.data.demo.grid import EYE_COLUMNS, N_COLUMNS
-from facemill.data.demo.sculpt import EYE_CENTRE, mean_head
+from facemill.data.demo.sculpt import EYE_CENTRE, EYE_RADIUS, mean_head
 
 DEPTH = 8
 """Rows of skin above and below the slit that take part."""
@@ -19,7 +19,8 @@ class EyeZone:
     """Vertices of the lids by eye (0 left, 1 right), lid (0 upper, 1 lower) and distance.
 
     ``lids[e, l, k, c]``: row k from the margin (0 .. 7, then two rims inside), column c of the
-    slit without its corners. ``radius`` are their distances from the eye's centre on the mean head.
+    slit with its corners, which belong to both lids. ``radius`` are their distances from the
+    eye's centre on the mean head.
     """
 
     lids: Int[np.ndarray, "2 2 k c"]
@@ -33,10 +34,10 @@ def eye_zone() -> EyeZone:
     head = mean_head()
     grid = head.grid
     first, last = EYE_COLUMNS
-    lids = np.empty((2, 2, DEPTH + 2, last - first - 1), np.int64)
+    lids = np.empty((2, 2, DEPTH + 2, last - first + 1), np.int64)
     radius = np.empty(lids.shape)
     for e, (loop, sign) in enumerate(((grid.left_eye, 1), (grid.right_eye, -1))):
-        columns = sign * np.arange(first + 1, last)
+        columns = sign * np.arange(first, last + 1)
         edge = len(loop.lower)
         for lid, step in ((0, 1), (1, -1)):
             for k in range(DEPTH):
@@ -44,8 +45,8 @@ def eye_zone() -> EyeZone:
                     lids[e, lid, k, c] = grid.at(
                         int(column) % N_COLUMNS, ROWS["eye"] + step * k, upper=lid == 0 and k == 0
                     )
-            lower = np.arange(1, edge - 1)
-            upper = (2 * edge - 2 - lower) if lid == 0 else lower
+            lower = np.arange(edge)
+            upper = ((2 * edge - 2 - lower) % (2 * edge - 2)) if lid == 0 else lower
             order = upper if sign > 0 else upper[::-1]
             lids[e, lid, DEPTH:] = loop.rings[:, order]
         centre = EYE_CENTRE * [sign, 1, 1]
@@ -67,6 +68,7 @@ def seat_lids(
         distance = np.linalg.norm(offset, axis=-1, keepdims=True)
         target = scale * zone.radius[e][..., None]
         wanted = distance + zone.near[None, :, None, None] * (target - distance)
+        wanted[:, :DEPTH] = np.maximum(wanted[:, :DEPTH], scale * (EYE_RADIUS + 0.5))
         vertices[zone.lids[e]] = centres[e] + offset * wanted / distance
 
 

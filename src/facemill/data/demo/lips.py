@@ -15,7 +15,7 @@ DEPTH = 9
 
 @lru_cache(maxsize=1)
 def _lip_rows() -> tuple[Int[np.ndarray, "2 k c"], Float[np.ndarray, " k"]]:
-    """Vertices of the upper (0) and lower (1) lip by row from the line and column, and their share."""
+    """Vertices of the upper (0) and lower (1) lip by row from the line and column; shares."""
     grid = mean_head().grid
     columns = range(-MOUTH_CORNER + 1, MOUTH_CORNER)
     rows = np.array(
@@ -32,7 +32,7 @@ def _lip_rows() -> tuple[Int[np.ndarray, "2 k c"], Float[np.ndarray, " k"]]:
 
 
 def close_lips(vertices: Float[np.ndarray, "v 3"]) -> None:
-    """Bring both lips together at the middle of their edges, up to the mean head's gap, in place."""
+    """Bring both lips together half-way, up to the mean head's gap, in place."""
     grid = mean_head().grid
     rows, share = _lip_rows()
     edge = grid.mouth.vertices

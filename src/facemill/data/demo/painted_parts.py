@@ -1,4 +1,4 @@
-"""The small pieces of the texture: eyes, lid rims, mouth bag and teeth, painted in place as sRGB."""
+"""The small pieces of the texture: eyes, lid rims, mouth bag and teeth, painted as sRGB."""
 
 import numpy as np
 
@@ -32,7 +32,7 @@ def _mix(a: np.ndarray, b: np.ndarray, share: np.ndarray) -> np.ndarray:
     return a + (np.asarray(b) - a) * share[..., None]
 
 
-def _step(x: np.ndarray, low: float, high: float) -> np.ndarray:
+def _step(x: np.ndarray, low: float | int, high: float | int) -> np.ndarray:
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
 

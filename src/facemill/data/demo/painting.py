@@ -71,8 +71,8 @@ def draw_looks(person: str, seed: int) -> Looks:
 @lru_cache(maxsize=2)
 def _chart(size: int):
     """Column, row and place on the mean head of every texel of the skin's rectangle."""
-    top = int(round((1 - SKIN_V[1]) * size))
-    bottom = int(round((1 - SKIN_V[0]) * size))
+    top = round((1 - SKIN_V[1]) * size)
+    bottom = round((1 - SKIN_V[0]) * size)
     u = (np.arange(size) + 0.5) / size
     v = 1 - (np.arange(top, bottom) + 0.5) / size
     column = ((u - SKIN_U[0]) / (SKIN_U[1] - SKIN_U[0]) * 2 - 1) * N_HALF
@@ -124,7 +124,7 @@ def paint(person: str, seed: int, size: int) -> UInt8[np.ndarray, "size size 3"]
     image[:top] = skin[0]
     rgb = lab_to_srgb(image)
     parts.paint_eyes(rgb, IRIS[looks.iris], rng)
-    parts.paint_lids(rgb, lab_to_srgb(skin_tone(looks.tone) + [-10, 9, 2]), looks.lashes)
+    parts.paint_lids(rgb, lab_to_srgb(skin_tone(looks.tone) + np.array([-10, 9, 2])), looks.lashes)
     parts.paint_mouth_bag(rgb, lab_to_srgb(_lip_colour(looks) - [4, 0, 0]))
     parts.paint_teeth(rgb)
     return (rgb * 255 + 0.5).astype(np.uint8)

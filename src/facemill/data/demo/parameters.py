@@ -6,6 +6,8 @@ either a stretch about its centre (``amount`` is the log of the factor) or a shi
 
 from dataclasses import dataclass
 
+Triple = tuple[float | int, float | int, float | int]
+
 
 @dataclass(frozen=True)
 class Warp:
@@ -18,12 +20,12 @@ class Warp:
 
     name: str
     kind: str  # "stretch", "shift" or "odd"
-    centre: tuple[float, float, float]
-    radii: tuple[float, float, float] | None
-    direction: tuple[float, float, float]
+    centre: Triple
+    radii: Triple | None
+    direction: Triple
     spread: float
-    male: float = 0.0
-    heavy: float = 0.0
+    male: float | int = 0.0
+    heavy: float | int = 0.0
 
 
 FAR = 1e4

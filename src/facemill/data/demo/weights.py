@@ -34,7 +34,7 @@ class Weights:
     roll: Float[np.ndarray, " v"]
 
 
-def smooth(x: np.ndarray, low: float, high: float) -> np.ndarray:
+def smooth(x: np.ndarray, low: float | int, high: float | int) -> np.ndarray:
     """Smooth step from 0 at ``low`` to 1 at ``high``."""
     t = np.clip((x - low) / (high - low), 0, 1)
     return t * t * (3 - 2 * t)
@@ -109,7 +109,7 @@ def _jaw_share(grid: Grid, points: np.ndarray, corner: np.ndarray) -> np.ndarray
         angle[numbers] = np.where(row > mouth, size, -size)
     for loop, sign in ((grid.mouth.upper[1:-1], 1), (grid.mouth.lower[1:-1], -1)):
         angle[loop] = sign
-    share = smooth(-angle, -0.58, 0.58)
+    share = smooth(-angle, -0.5, 0.58)
     # An opening mouth is round at its corners, not square.
     near = np.clip(np.hypot(beyond, height) / 20, 0, 1)
     share = 0.5 + (share - 0.5) * np.sqrt(1 - (1 - near) ** 2)
@@ -120,6 +120,7 @@ def _jaw_share(grid: Grid, points: np.ndarray, corner: np.ndarray) -> np.ndarray
     for ring, keep in zip(grid.mouth.rings, (1, 1, 1, 0.9, 0.6), strict=True):
         share[ring] = keep * lower + (1 - keep) * 0.3
     share *= smooth(points[:, 1], -152, -104) * smooth(points[:, 2], -22, 34)
+    share *= smooth(-points[:, 1], -4, 26)
     for side, pole in zip(grid.eyeballs.values(), grid.eyeball_poles.values(), strict=True):
         share[side] = 0.0
         share[pole] = 0.0

@@ -121,6 +121,18 @@ def test_whole_numbers_written_with_a_point_become_whole(schema):
     assert isinstance(config["imface"]["train"]["steps"], int)
 
 
+def test_text_from_the_command_line_becomes_what_it_stands_for(schema):
+    given = {
+        "people": "7",
+        "split": {"test_people": "2"},
+        "imface": {"fit": {"landmarks": "false"}},
+    }
+    config = configuration.checked(given, schema)
+    assert (config["people"], config["split"]["test_people"]) == (7, 2)
+    assert config["imface"]["fit"]["landmarks"] is False
+    assert configuration.checked({"split": {"test_people": "imface"}}, schema)["split"]
+
+
 def test_the_given_configuration_is_left_alone(schema):
     given = {"sdf": {"surface_points": 500}}
     configuration.checked(given, schema)

@@ -69,9 +69,14 @@ def checked(config: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
 def with_defaults(value: Any, schema: Schema) -> Any:
     """A copy of ``value`` in which every absent key has its default, at any depth.
 
-    72.0 becomes 72 where a whole number is wanted.
+    72.0 becomes 72 where a whole number is wanted, and "72" where no text is: keys below the first
+    level come from the command line as text.
     """
-    if isinstance(value, float) and value.is_integer() and "integer" in types(schema):
+    kinds = {kind for part in (schema, *schema.get("anyOf", [])) for kind in types(part)}
+    if isinstance(value, str) and kinds and "string" not in kinds:
+        meant = yaml.safe_load(value)
+        value = meant if isinstance(meant, int | float | None) else value
+    if isinstance(value, float) and value.is_integer() and "integer" in kinds:
         return int(value)
     if not isinstance(value, Mapping):
         return value

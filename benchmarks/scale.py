@@ -1,7 +1,7 @@
 """How long the workflow needs to plan a run, by number of people: empty scans, nothing is computed.
 
-Rows: people, jobs, seconds (those of the processor in brackets) and memory of `snakemake -n all` from nothing, and of a run with nothing
-to do (all outputs stand as empty files, newer than their inputs).
+Rows: people, jobs, seconds (of the processor in brackets) and memory of `snakemake -n all` from
+nothing, and of a run with nothing to do (all outputs stand as empty files newer than their inputs).
 """
 
 import argparse

@@ -5,12 +5,13 @@ as simple as can be fitted by a network of a few thousand weights in seconds.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from facemill.data.packs import PreparedScan, write_face_pack, write_sample_pack
+from facemill.data.splits import Split, content_hash
 from facemill.files import write_json
 from facemill.mesh.distance import signed_distance_sheet
 from facemill.mesh.frames import Similarity
@@ -144,13 +145,8 @@ def _index(names: Dataset) -> dict:
         }
         for person in (*names.train, *names.test)
     }
-    split = {
-        "seed": 0,
-        "train": list(names.train),
-        "test": list(names.test),
-        "seen_expressions": [e for e in EXPRESSIONS if e not in UNSEEN],
-        "unseen_expressions": list(UNSEEN),
-        "hash": "0",
-    }
+    seen = tuple(e for e in EXPRESSIONS if e not in UNSEEN)
+    split = Split(names.train, names.test, seen, UNSEEN, seed=0, hash="")
+    split = replace(split, hash=content_hash(split)).as_json()
     content = {"dataset": "synthetic", "tree": ".", "expressions": list(EXPRESSIONS)}
     return json.loads(json.dumps(content | {"people": people, "split": split}))

@@ -16,6 +16,17 @@ from facemill.files import read_json, require_file, writing
 from facemill.metrics.tables import as_markdown, read_table
 
 STYLE = Path(__file__).parent / "assets" / "report.css"
+TITLES = {
+    "compare": "All methods",
+    "data_sheet": "People and expressions",
+    "mesh_figure": "From scan to samples",
+    "views_sheet": "Views",
+    "imface_reconstruction": "ImFace: reconstructions",
+    "imface_interpolation": "ImFace: from person to person",
+    "imface_expressions": "ImFace: from neutral to an expression",
+    "imface_transfer": "ImFace: one person's expressions on others",
+    "imface_curves": "ImFace: training curves",
+}
 AGAIN = "Delete it to have it made again."
 
 
@@ -157,9 +168,8 @@ def inline(text: str) -> str:
 
 
 def title_of(path: str | Path) -> str:
-    """A heading from a file's name: ``imface_curves.png`` is "ImFace curves"."""
-    words = Path(path).stem.replace("_", " ").replace("imface", "ImFace")
-    return words[:1].upper() + words[1:]
+    """A heading for a figure or table, by default its file's name in words."""
+    return TITLES.get(Path(path).stem, Path(path).stem.replace("_", " ").capitalize())
 
 
 def caption(path: str | Path, words: Mapping[str, str]) -> str:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from facemill.data.index import load_index
 from facemill.data.packs import FacePack, SamplePack
 from facemill.errors import ConfigError, DataError
-from facemill.files import read_json, reading_npz, write_npz
+from facemill.files import reading_npz, write_npz
 from facemill.mesh.distance import distance_to_mesh
 from facemill.mesh.normals import barycentric, face_normals_and_areas
 from facemill.mesh.sheet import face_sheet
@@ -84,7 +85,7 @@ def train_linear_model(
     components as scans less one exist.
     """
     config = from_settings(LinearModelConfig, settings, "baselines")
-    scans, expressions, mesh, landmarks = _registered_scans(read_json(index), Path(faces))
+    scans, expressions, mesh, landmarks = _registered_scans(load_index(index), Path(faces))
     kept = _modelled_vertices(scans, expressions, mesh.faces, config)
     number = np.cumsum(kept) - 1
     used = mesh.faces[kept[mesh.faces].all(axis=1)]

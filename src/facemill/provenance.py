@@ -20,7 +20,8 @@ def code_hash(program: str | Path) -> str:
     digest = hashlib.sha256()
     program = Path(program).resolve()
     for path in [program, *sorted(modules_of(program))]:
-        digest.update(f"{path.name}\0{substance(path)}\0".encode())
+        _, substance = read(path)
+        digest.update(f"{path.name}\0{substance}\0".encode())
         for data in data_files(path):
             digest.update(data.read_bytes())
     return digest.hexdigest()[:12]
@@ -38,20 +39,26 @@ def modules_of(program: Path) -> set[Path]:
 
 
 @cache
-def parsed(path: Path) -> ast.Module:
-    """Syntax tree of a source file."""
-    return ast.parse(path.read_bytes(), filename=str(path))
+def imported(path: Path) -> tuple[Path, ...]:
+    """Files of the facemill modules named in the import statements of one file."""
+    names, _ = read(path)
+    return tuple(
+        file for name in names if name.split(".")[0] == PACKAGE.name for file in files_of(name)
+    )
 
 
 @cache
-def imported(path: Path) -> tuple[Path, ...]:
-    """Files of the facemill modules named in the import statements of one file."""
-    return tuple(
-        file
-        for name in imported_names(parsed(path))
-        if name.split(".")[0] == PACKAGE.name
-        for file in files_of(name)
-    )
+def read(path: Path) -> tuple[tuple[str, ...], str]:
+    """The names that a source file imports, and a hash of it without comments and docstrings."""
+    tree = ast.parse(path.read_bytes(), filename=str(path))
+    names = tuple(imported_names(tree))
+    for node in ast.walk(tree):
+        documented = isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        )
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            del node.body[0]
+    return names, hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def imported_names(tree: ast.Module) -> Iterator[str]:
@@ -75,20 +82,6 @@ def files_of(name: str) -> Iterator[Path]:
             if place.with_suffix(".py").is_file():
                 yield place.with_suffix(".py")
             return
-
-
-@cache
-def substance(path: Path) -> str:
-    """A source file without comments, docstrings and layout."""
-    tree = ast.parse(path.read_bytes())
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        documented = isinstance(
-            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
-        )
-        if documented and ast.get_docstring(node, clean=False) is not None:
-            del body[0]
-    return ast.dump(tree)
 
 
 @cache

@@ -74,7 +74,7 @@ def smoke_run(new_project):
     """The smoke preset from end to end, once for all tests: project and Snakemake's answer."""
     project = new_project("smoke")
     answer = project.snakemake(
-        "--cores", 2, "all", "--configfile", "config/smoke.yaml", timeout=850
+        "--cores", 2, "all", "--configfile", "config/smoke.yaml", timeout=1100
     )
     return project, answer
 

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import signal
 import sys
 from collections.abc import Callable
 
@@ -23,6 +24,8 @@ def run(
     )
     add_arguments(parser)
     args = parser.parse_args()
+    # Batch systems end jobs by SIGTERM: leave by the usual door, so that half files are removed.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     logging.basicConfig(
         level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", stream=sys.stderr
     )

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from facemill.errors import DataError
-from facemill.render.texture import lookup, read_texture, reduced, reduction, texel_uv, texels
+from facemill.render.texture import lookup, reduced, reduction, texel_uv, texels
 
 
 def test_texel_centres_are_where_the_convention_says():
@@ -49,11 +48,3 @@ def test_reduction_leaves_a_texel_for_every_pixel():
     assert reduction((4096, 2048), 9.0) == 8
     assert reduction((4096, 2048), 1.9) == 1
     assert reduction((20, 40), 16.0) == 4
-
-
-@pytest.mark.parametrize("content", [b"no image", b"\x89PNG\r\n\x1a\n\x00\x00", b""])
-def test_a_texture_that_is_no_image_is_refused_by_name(tmp_path, content):
-    path = tmp_path / "1_neutral.jpg"
-    path.write_bytes(content)
-    with pytest.raises(DataError, match=r"1_neutral\.jpg"):
-        read_texture(path)

@@ -29,7 +29,7 @@ rule baseline_train:
     threads: 4
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
-        runtime=120,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         faces=lambda wildcards, input: str(Path(input.packs[0]).parent),
         settings=LINEAR_MODEL,
@@ -56,7 +56,7 @@ rule baseline_fit:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         settings=LINEAR_MODEL,
         code=CODE["baseline_fit"],
@@ -82,7 +82,7 @@ rule baseline_evaluate:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=settings("seed", **config["evaluate"]),
         code=CODE["baseline_evaluate"],

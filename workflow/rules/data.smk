@@ -28,7 +28,7 @@ rule ict_fetch:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         code=CODE["ict_fetch"],
     shell:
@@ -50,7 +50,7 @@ rule data_topology:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=10,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         dataset=config["dataset"],
         settings=settings(*SOURCE),
@@ -78,7 +78,7 @@ if KIND != "facescape":
         threads: 1
         resources:
             mem_mb=lambda wildcards, attempt: 2000 * attempt,
-            runtime=30,
+            runtime=lambda wildcards, attempt: 30 * attempt,
         params:
             person="{person}",
             dataset=config["dataset"],
@@ -105,7 +105,7 @@ rule data_index:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=10,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         dataset=config["dataset"],
         tree=lambda wildcards, input: str(Path(input.people[0]).parent),

@@ -29,7 +29,7 @@ rule data_sheet:
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         expressions=EXPRESSIONS[:8],
         code=CODE["data_sheet"],
@@ -60,7 +60,7 @@ rule mesh_figure:
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         expression=FIRST,
         code=CODE["mesh_figure"],
@@ -89,7 +89,7 @@ rule views_sheet:
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         code=CODE["views_sheet"],
     shell:

@@ -97,7 +97,7 @@ rule imface_evaluate:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=settings("seed", **config["evaluate"]),
         code=CODE["imface_evaluate"],
@@ -137,7 +137,7 @@ rule imface_table:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=10,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         code=CODE["imface_table"],
     shell:

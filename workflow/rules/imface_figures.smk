@@ -32,7 +32,7 @@ rule imface_reconstruction:
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         faces=lambda wildcards, input: str(Path(input.faces[0]).parent),
         fits=[
@@ -68,7 +68,7 @@ rule imface_interpolation:
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=json.dumps(config["imface"]["figures"]),
         code=CODE["imface_interpolation"],
@@ -98,7 +98,7 @@ rule imface_expressions:
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=json.dumps(config["imface"]["figures"]),
         code=CODE["imface_expressions"],
@@ -128,7 +128,7 @@ rule imface_transfer:
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         settings=json.dumps(config["imface"]["figures"]),
         code=CODE["imface_transfer"],
@@ -158,7 +158,7 @@ rule imface_curves:
     threads: 2
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         histories=[
             part

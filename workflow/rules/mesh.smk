@@ -20,7 +20,7 @@ rule mesh_prepare:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         person="{person}",
         folder=f"{TREE}/{{person}}",
@@ -57,7 +57,7 @@ rule sdf_sample:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         person="{person}",
         work=f"{WORK}/mesh_prepare/{{person}}",
@@ -88,7 +88,7 @@ rule imface_layout_person:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=60,
+        runtime=lambda wildcards, attempt: 60 * attempt,
     params:
         code=CODE["imface_layout"],
     shell:

@@ -20,7 +20,7 @@ rule views_render:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=120,
+        runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         person="{person}",
         settings=settings(**{k: v for k, v in config["views"].items() if k != "people"}),

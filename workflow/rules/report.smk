@@ -30,7 +30,7 @@ rule compare_table:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 1000 * attempt,
-        runtime=10,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         code=CODE["compare_table"],
     shell:
@@ -59,7 +59,7 @@ rule viewer:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=30,
+        runtime=lambda wildcards, attempt: 30 * attempt,
     params:
         code=CODE["viewer"],
     shell:
@@ -87,7 +87,7 @@ rule report:
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 2000 * attempt,
-        runtime=10,
+        runtime=lambda wildcards, attempt: 10 * attempt,
     params:
         name=NAME,
         captions=lambda wildcards, input: str(Path(input.captions[0]).parent),

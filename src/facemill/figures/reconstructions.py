@@ -13,10 +13,11 @@ from facemill.errors import DataError
 from facemill.figures.sheets import readable
 from facemill.files import read_json
 from facemill.mesh.distance import distance_to_mesh
+from facemill.mesh.io import read_texture
 from facemill.mesh.normals import barycentric
 from facemill.mesh.surface import Mesh
 from facemill.metrics.scores import read_fit
-from facemill.render.texture import lookup, read_texture
+from facemill.render.texture import lookup
 
 CROP_RADIUS = 100.0
 """Beyond this distance from the origin (mm) a reconstruction has no scan to be compared with."""

@@ -13,9 +13,9 @@ from facemill.figures.errors import NOT_EVALUATED
 from facemill.figures.layout import grid
 from facemill.figures.shading import FACE_BOX, portrait_camera, shade
 from facemill.files import read_json
+from facemill.mesh.io import read_texture
 from facemill.mesh.surface import Mesh
 from facemill.render.cameras import Camera
-from facemill.render.texture import read_texture
 from facemill.render.view_pack import ViewPack
 
 WHITE = (255, 255, 255)

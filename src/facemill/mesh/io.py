@@ -266,7 +266,7 @@ def read_texture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
     path = require_file(path, "A texture image (.jpg, .png) is expected here.")
     try:
         with Image.open(path) as image:
-            return np.asarray(image.convert("RGB"))
+            return np.array(image.convert("RGB"))
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise DataError(
             f"{path}: not a whole image file ({error}). Fetch it again, or remove it to go on "

@@ -1,16 +1,11 @@
-"""Texture images: from uv to texels and back, bilinear lookup, reading files.
+"""Textures: from uv to texels and back, bilinear lookup.
 
 Row 0 is v = 1; texel (row r, column c) of an H x W image has its centre at u = (c + 0.5) / W,
 v = 1 - (r + 0.5) / H. :func:`texels` is the one place where this is written down.
 """
 
-from pathlib import Path
-
 import numpy as np
 from jaxtyping import Float, Float32, UInt8
-
-from facemill.errors import DataError
-from facemill.files import require_file
 
 
 def texels(uv: Float[np.ndarray, "*n 2"], height: int, width: int) -> Float[np.ndarray, "*n 2"]:
@@ -45,21 +40,6 @@ def lookup(
     corner += step_down
     lower = flat[corner] * (1 - right) + flat[corner + step_right] * right
     return (upper * (1 - down) + lower * down).astype(np.float32)
-
-
-def read_texture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:
-    """Read an image file as RGB; what is no image raises a DataError that names the file."""
-    from PIL import Image, UnidentifiedImageError
-
-    path = require_file(path, "Fetch it again or take it out of the material.")
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, Image.DecompressionBombError) as error:
-        raise DataError(
-            f"{path}: cannot be read as an image ({error}). Expected a whole JPEG or PNG; fetch it "
-            "again, or delete it to have the scan rendered in a plain colour."
-        ) from None
 
 
 def reduced(texture: UInt8[np.ndarray, "h w c"], factor: int) -> UInt8[np.ndarray, "h2 w2 c"]:

@@ -18,11 +18,11 @@ from facemill.data.expressions import EXPRESSIONS
 from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, DataError, GeometryError
 from facemill.files import read_json, sha256, write_json, writing
+from facemill.mesh.io import read_texture
 from facemill.render.camera_files import transforms
 from facemill.render.cameras import Camera, orbit
 from facemill.render.mesh_view import MeshView
 from facemill.render.png import png
-from facemill.render.texture import read_texture
 
 PITCHES = (-30, -15, 0, 15, 30, 45)
 """Degrees above the horizon of MoFaNeRF's grid."""

@@ -106,7 +106,7 @@ def test_damage_is_named():
 
 
 @pytest.mark.parametrize("harm", ["doubled", "turned", "fin"])
-def test_a_damaged_scan_is_remeshed_and_told(caplog, harm):
+def test_a_few_bad_faces_are_repaired_and_told(caplog, harm):
     ball = punctured([0, 0, -1], angle=0.3)
     extra = {
         "doubled": ball.faces[10:13],
@@ -117,10 +117,19 @@ def test_a_damaged_scan_is_remeshed_and_told(caplog, harm):
     if harm == "turned":
         faces = np.delete(faces, 20, axis=0)
     with caplog.at_level(logging.WARNING):
+        closed = close_head(Mesh(ball.vertices, faces), "p/1_neutral.obj")
+    assert "p/1_neutral.obj" in caplog.text and "repaired" in caplog.text
+    assert judged(closed).volume == pytest.approx(judged(close_loops(ball)).volume, rel=1e-3)
+    np.testing.assert_array_equal(closed.vertices[: len(ball.vertices)], ball.vertices)
+
+
+def test_a_badly_damaged_scan_is_remeshed_and_told(caplog):
+    ball = punctured([0, 0, -1], angle=0.3)
+    faces = np.concatenate([ball.faces, ball.faces[:200]])
+    with caplog.at_level(logging.WARNING):
         closed = close_head(Mesh(ball.vertices, faces), "p/1_neutral.obj", cell=0.5)
     assert "p/1_neutral.obj" in caplog.text and "remeshing" in caplog.text
-    judge = judged(closed)
-    assert judge.volume == pytest.approx(sphere_volume(), rel=0.03)
+    assert judged(closed).volume == pytest.approx(sphere_volume(), rel=0.03)
     radius = np.linalg.norm(closed.vertices, axis=1)[closed.vertices[:, 2] > -9]
     assert np.abs(radius - 10).mean() < 0.1
 

@@ -15,13 +15,17 @@ from facemill.mesh.surface import Mesh
 
 log = logging.getLogger(__name__)
 
+REPAIR_LIMIT = 0.01
+"""Share of a scan's faces that a repair may leave out; more, and the scan is remeshed."""
+
 
 def close_head(mesh: Mesh, name: str, cell: float = 1.0) -> Mesh:
-    """The closed form of a scan: its loops capped, or a remeshing where the scan is damaged.
+    """The closed form of a scan: its loops capped, after a repair or remeshing if need be.
 
     Capped, the scan's vertices and faces come first and in their own order. A scan that is not
-    edge-manifold cannot be capped; it is remeshed on a grid of ``cell`` mm (its vertex order is
-    lost, thin parts lose up to a cell), which a log line tells with ``name``.
+    edge-manifold cannot be capped as it is. Where a few faces are to blame they are turned or left
+    out (:func:`repaired`); else it is remeshed on a grid of ``cell`` mm, which loses its vertex
+    order and up to a cell of thin parts. A log line with ``name`` tells either.
     """
     problem = damage(mesh.faces)
     if problem is None:
@@ -29,8 +33,35 @@ def close_head(mesh: Mesh, name: str, cell: float = 1.0) -> Mesh:
         problem = leak(closed.faces)
         if problem is None:
             return closed
+    mended = repaired(mesh)
+    lost = len(mesh.faces) - len(mended.faces)
+    if lost <= REPAIR_LIMIT * len(mesh.faces) and damage(mended.faces) is None:
+        closed = close_loops(mended)
+        if leak(closed.faces) is None:
+            log.warning("%s: %s; repaired, %d faces left out", name, problem, lost)
+            return closed
     log.warning("%s: %s; remeshing it by winding number at %g mm", name, problem, cell)
     return remesh_by_winding_number(mesh, cell)
+
+
+def repaired(mesh: Mesh) -> Mesh:
+    """The mesh without doubled, empty and surplus faces at an edge, all turned one way (pymeshlab).
+
+    Vertices stay as they are, apart from copies appended where two sheets met in one vertex.
+    """
+    import pymeshlab
+
+    work = pymeshlab.MeshSet(verbose=False)
+    work.add_mesh(
+        pymeshlab.Mesh(np.asarray(mesh.vertices, np.float64), np.asarray(mesh.faces, np.int32))
+    )
+    work.meshing_remove_duplicate_faces()
+    work.meshing_remove_null_faces()
+    work.meshing_repair_non_manifold_edges(method="Remove Faces")
+    work.meshing_repair_non_manifold_vertices(vertdispratio=0.0)
+    work.meshing_re_orient_faces_coherently()
+    result = work.current_mesh()
+    return Mesh(result.vertex_matrix(), result.face_matrix().astype(np.int64))
 
 
 def damage(faces: Int[np.ndarray, "f 3"]) -> str | None:

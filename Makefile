@@ -1,6 +1,7 @@
 # Thin aliases; every target shows the command that it runs.
 PYTHON ?= python3
 CORES ?= all
+CODE := src workflow envs tests benchmarks
 # The environment's programs come first on the search path.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 
@@ -14,8 +15,8 @@ test: env
 	python -m pytest
 
 lint: env
-	ruff check .
-	ruff format --check .
+	ruff check $(CODE)
+	ruff format --check $(CODE)
 	snakefmt --check Snakefile workflow/rules
 	snakemake --lint
 	python workflow/scripts/config_docs.py --check

@@ -5,8 +5,8 @@ MAIN = VARIANTS[0]
 MODEL = f"<results>/imface/{MAIN}/model.safetensors"
 FITS = collect(f"<results>/imface/{MAIN}/fit/{{person}}.npz", person=TEST)
 # What reconstructions are compared: every variant and the linear model.
-METHODS = {variant: f"imface/{variant}/fit" for variant in VARIANTS} | {
-    "pca": "baselines/pca/fit"
+METHODS = {f"ImFace {variant}": f"imface/{variant}/fit" for variant in VARIANTS} | {
+    "PCA": "baselines/pca/fit"
 }
 
 

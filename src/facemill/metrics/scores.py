@@ -2,7 +2,7 @@
 
 import csv
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,26 +93,39 @@ def evaluate_person(
 
 def write_scores(path: str | Path, scores: Iterable[Score]) -> None:
     """Write score rows with six decimals."""
-    with writing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(SCORE_COLUMNS)
-        for score in scores:
-            *names, value = vars(score).values()
-            writer.writerow([*names, f"{value:.6f}"])
+    write_records(path, SCORE_COLUMNS, scores)
 
 
 def read_scores(path: str | Path) -> list[Score]:
     """Read score rows; a file of another form raises a DataError that names it."""
+    return read_records(
+        path, SCORE_COLUMNS, lambda row: Score(**{**row, "value": float(row["value"])})
+    )
+
+
+def write_records(path: str | Path, columns: Sequence[str], records: Iterable[Any]) -> None:
+    """Write dataclasses as CSV, fields in their order, ``value`` with six decimals."""
+    with writing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        for record in records:
+            writer.writerow({**vars(record), "value": f"{record.value:.6f}"}.values())
+
+
+def read_records(
+    path: str | Path, columns: Sequence[str], parse: Callable[[dict[str, Any]], Any]
+) -> list[Any]:
+    """Read a CSV of exactly these columns; another form or a damaged line is a DataError."""
     require_file(path, "Delete it to have it made again.")
     with open(path, newline="", encoding="utf-8") as file:
         reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != SCORE_COLUMNS:
+        if tuple(reader.fieldnames or ()) != tuple(columns):
             raise DataError(
-                f"{path}: columns {reader.fieldnames}, expected {', '.join(SCORE_COLUMNS)}. "
+                f"{path}: columns {reader.fieldnames}, expected {', '.join(columns)}. "
                 "Delete it to have it made again."
             )
         try:
-            return [Score(**{**row, "value": float(row["value"])}) for row in reader]
+            return [parse(row) for row in reader]
         except (TypeError, ValueError) as error:
             raise DataError(
                 f"{path}: line {reader.line_num} is damaged ({error}). "

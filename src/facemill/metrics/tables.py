@@ -4,16 +4,13 @@ A table is a CSV with the columns ``system, method, split, metric, unit, value, 
 defined in docs/metrics.md.
 """
 
-import csv
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from facemill.errors import DataError
-from facemill.files import require_file, writing
-from facemill.metrics.scores import Score
+from facemill.metrics.scores import Score, read_records, write_records
 
 TABLE_COLUMNS = ("system", "method", "split", "metric", "unit", "value", "n")
 
@@ -71,33 +68,16 @@ def summarise(scores: Sequence[Score], split: Mapping[str, Any]) -> list[Row]:
 
 def write_table(path: str | Path, rows: Iterable[Row]) -> None:
     """Write a tidy table with six decimals."""
-    with writing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(TABLE_COLUMNS)
-        for row in rows:
-            *names, value, n = vars(row).values()
-            writer.writerow([*names, f"{value:.6f}", n])
+    write_records(path, TABLE_COLUMNS, rows)
 
 
 def read_table(path: str | Path) -> list[Row]:
     """Read a tidy table; a file of another form raises a DataError that names it."""
-    require_file(path, "Delete it to have it made again.")
-    with open(path, newline="", encoding="utf-8") as file:
-        reader = csv.DictReader(file)
-        if tuple(reader.fieldnames or ()) != TABLE_COLUMNS:
-            raise DataError(
-                f"{path}: columns {reader.fieldnames}, expected {', '.join(TABLE_COLUMNS)}. "
-                "Delete it to have it made again."
-            )
-        try:
-            return [
-                Row(**{**row, "value": float(row["value"]), "n": int(row["n"])}) for row in reader
-            ]
-        except (TypeError, ValueError) as error:
-            raise DataError(
-                f"{path}: line {reader.line_num} is damaged ({error}). "
-                "Delete it to have it made again."
-            ) from None
+    return read_records(
+        path,
+        TABLE_COLUMNS,
+        lambda row: Row(**{**row, "value": float(row["value"]), "n": int(row["n"])}),
+    )
 
 
 def compare_tables(tables: Sequence[str | Path], out: str | Path) -> list[Row]:

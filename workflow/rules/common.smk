@@ -33,9 +33,11 @@ except FacemillError as error:
     sys.exit(f"error: {error}")
 BASELINES, SYSTEMS = ["mean", "pca"], ["imface"]
 
-# Training and fitting ask for a GPU where there is one, here or behind the batch system; elsewhere
-# the count is 0, so that fits run side by side on the CPU.
-GPU = int(bool(shutil.which("nvidia-smi") or shutil.which("sbatch")))
+
+def gpu(wildcards):
+    """One GPU for a job where there are any, here or behind a batch system; else jobs share the CPU."""
+    return int(workflow.non_local_exec or shutil.which("nvidia-smi") is not None)
+
 
 # A stage is made again when its code changes: script name -> hash over script and library modules.
 CODE = {

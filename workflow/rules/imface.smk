@@ -38,7 +38,7 @@ rule imface_train:
         "../../envs/torch.yaml"
     threads: 4
     resources:
-        gpu=GPU,
+        gpu=gpu,
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 1440 * attempt,
     params:
@@ -68,7 +68,7 @@ rule imface_fit:
         "../../envs/torch.yaml"
     threads: 1
     resources:
-        gpu=GPU,
+        gpu=gpu,
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:

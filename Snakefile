@@ -17,6 +17,7 @@ include: "workflow/rules/mesh.smk"
 include: "workflow/rules/render.smk"
 include: "workflow/rules/imface.smk"
 include: "workflow/rules/baselines.smk"
+include: "workflow/rules/metrics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/imface_figures.smk"
 include: "workflow/rules/report.smk"
@@ -49,4 +50,5 @@ rule prepare:
 
 rule imface_layout:
     input:
+        rules.imface_layout_template.output,
         collect(rules.imface_layout_person.output, person=PEOPLE),

@@ -4,11 +4,11 @@ import pytest
 
 from facemill.errors import DataError
 from facemill.files import write_json
-from facemill.imface.evaluate import evaluate_person, table
+from facemill.imface.evaluate import table
 from facemill.imface.fit import fit_person
 from facemill.mesh.linear_model import fit_person as fit_linear
 from facemill.mesh.linear_model import train_linear_model
-from facemill.metrics.scores import evaluate_person as evaluate_baseline
+from facemill.metrics.scores import evaluate_person
 from facemill.metrics.tables import FLOOR, read_table
 
 FIT = {
@@ -29,8 +29,9 @@ def test_from_model_to_table(tiny_imface, tmp_path):
     paths = []
     fit_person(tiny_imface.model, samples, FIT, tmp_path / "work", tmp_path / "fit.npz", threads=1)
     paths.append(tmp_path / "se3.csv")
+    about = {"person": person, "settings": QUICK}
     evaluate_person(
-        tmp_path / "fit.npz", faces, method="se3", person=person, settings=QUICK, out=paths[-1]
+        tmp_path / "fit.npz", faces, system="imface", method="se3", out=paths[-1], **about
     )
     settings = {"components": 16, "points": 1000, "iterations": 8}
     train_linear_model(data.index, data.faces(), settings, tmp_path / "linear.npz")
@@ -38,10 +39,7 @@ def test_from_model_to_table(tiny_imface, tmp_path):
         fit = tmp_path / f"{method}.npz"
         fit_linear(tmp_path / "linear.npz", samples, method=method, settings=settings, out=fit)
         paths.append(tmp_path / f"{method}.csv")
-        evaluate_baseline(
-            fit, faces, system="baseline", method=method, person=person, settings=QUICK,
-            out=paths[-1],
-        )  # fmt: skip
+        evaluate_person(fit, faces, system="baselines", method=method, out=paths[-1], **about)
 
     rows = table(paths, data.index, tmp_path / "imface.csv")
     assert read_table(tmp_path / "imface.csv")[0].metric == rows[0].metric

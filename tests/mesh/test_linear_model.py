@@ -111,7 +111,7 @@ def test_pca_beats_the_mean_face_on_unseen_people(dataset, trained):
         out = dataset.folder / method / f"{person}.npz"
         fit_person(trained, dataset.samples(person), method=method, settings=QUICK, out=out)
         scores = evaluate_person(
-            out, dataset.faces(person), system="baseline", method=method, person=person,
+            out, dataset.faces(person), system="baselines", method=method, person=person,
             settings={"points": 3000}, out=out.with_suffix(".csv"),
         )  # fmt: skip
         errors[method] = np.mean([s.value for s in scores if s.metric == "point_to_surface_mean"])

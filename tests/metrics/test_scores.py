@@ -129,10 +129,10 @@ def test_tables_are_written_read_and_laid_side_by_side(tmp_path):
 def test_markdown_marks_the_best_method_but_not_the_floor():
     rows = [
         Row("imface", "se3", "s", "chamfer_sampled", "mm", 0.6, 4),
-        Row("baseline", "pca", "s", "chamfer_sampled", "mm", 0.7, 4),
+        Row("baselines", "pca", "s", "chamfer_sampled", "mm", 0.7, 4),
         Row("data", FLOOR, "s", "chamfer_sampled", "mm", 0.3, 4),
         Row("imface", "se3", "s", "f_score_1mm", "%", 80.0, 4),
-        Row("baseline", "pca", "s", "f_score_1mm", "%", 90.0, 4),
+        Row("baselines", "pca", "s", "f_score_1mm", "%", 90.0, 4),
     ]
     text = as_markdown(rows)
     assert "**0.600**" in text and "**90.00**" in text

@@ -35,7 +35,7 @@ def test_each_step_was_a_job_of_its_own(smoke):
     rules = [re.sub("^rule_|_wildcards_.*$", "", job["rule"]) for job in jobs]
     for rule in ("data_person", "mesh_prepare", "sdf_sample"):
         assert rules.count(rule) == 4, f"{rule}: one job for each of four people"
-    assert {"data_topology", "baseline_train", "imface_evaluate"} <= set(rules)
+    assert {"data_topology", "baseline_train", "geometry_evaluate"} <= set(rules)
 
 
 def test_training_and_fitting_had_one_gpu_each(smoke, slurm):

@@ -64,29 +64,3 @@ rule baseline_fit:
         "python workflow/scripts/baseline_fit.py --model {input.model:q} "
         "--method {wildcards.method:q} --samples {input.samples:q} "
         "--settings {params.settings:q} --out {output:q} &> {log:q}"
-
-
-rule baseline_evaluate:
-    # Distances between the baseline's meshes of one person and the scans.
-    input:
-        fit="<results>/baselines/{method}/fit/{person}.npz",
-        faces="<results>/faces/{person}.npz",
-    output:
-        ensure("<results>/baselines/{method}/scores/{person}.csv", non_empty=True),
-    log:
-        "<logs>/baseline_evaluate/{method}/{person}.log",
-    benchmark:
-        "<benchmarks>/baseline_evaluate/{method}/{person}.jsonl"
-    conda:
-        "../../envs/mesh.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
-    params:
-        settings=settings("seed", **config["evaluate"]),
-        code=CODE["baseline_evaluate"],
-    shell:
-        "python workflow/scripts/baseline_evaluate.py --fit {input.fit:q} "
-        "--faces {input.faces:q} --system baseline --method {wildcards.method:q} "
-        "--person {wildcards.person:q} --settings {params.settings:q} --out {output:q} &> {log:q}"

@@ -81,32 +81,6 @@ rule imface_fit:
         "--work {params.work:q} --out {output:q} &> {log:q}"
 
 
-rule imface_evaluate:
-    # Distances between the fitted meshes of one person and the scans.
-    input:
-        fit="<results>/imface/{variant}/fit/{person}.npz",
-        faces="<results>/faces/{person}.npz",
-    output:
-        ensure("<results>/imface/{variant}/scores/{person}.csv", non_empty=True),
-    log:
-        "<logs>/imface_evaluate/{variant}/{person}.log",
-    benchmark:
-        "<benchmarks>/imface_evaluate/{variant}/{person}.jsonl"
-    conda:
-        "../../envs/mesh.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 3000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
-    params:
-        settings=settings("seed", **config["evaluate"]),
-        code=CODE["imface_evaluate"],
-    shell:
-        "python workflow/scripts/imface_evaluate.py --fit {input.fit:q} --faces {input.faces:q} "
-        "--system imface --method {wildcards.variant:q} --person {wildcards.person:q} "
-        "--settings {params.settings:q} --out {output:q} &> {log:q}"
-
-
 rule imface_table:
     # All variants and both baselines, over seen and unseen expressions of unseen people.
     input:

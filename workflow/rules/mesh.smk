@@ -71,6 +71,31 @@ rule sdf_sample:
         "--pack {output.pack:q} --manifest {output.manifest:q} &> {log:q}"
 
 
+ruleorder: imface_layout_template > imface_layout_person
+
+
+rule imface_layout_template:
+    # The landmarks of the template face, beside the people, where the authors' code looks for them.
+    input:
+        collect("<results>/faces/{person}.npz", person=TRAIN),
+    output:
+        ensure("<results>/imface_layout/FacescapeNormal.bnd", non_empty=True),
+    log:
+        "<logs>/imface_layout/template.log",
+    benchmark:
+        "<benchmarks>/imface_layout/template.jsonl"
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        code=CODE["imface_layout_template"],
+    shell:
+        "python workflow/scripts/imface_layout_template.py --faces {input:q} --out {output:q} &> {log:q}"
+
+
 rule imface_layout_person:
     # The same samples in the layout that the authors' own training code reads.
     input:

@@ -1,7 +1,7 @@
 """Export one person in ImFace's own file layout, for the authors' code and other readers of it.
 
 In: face pack and sample pack. Out: the person's folder with <k>_surf_pcl.npy and its neighbours,
-in units of 100 mm; with --template also the mean neutral landmarks of the named face packs.
+in units of 100 mm.
 """
 
 import argparse
@@ -14,18 +14,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--samples", required=True, help="sample pack, .npy")
     parser.add_argument("--person", required=True, help="the person's name")
     parser.add_argument("--out", required=True, help="folder to write")
-    parser.add_argument("--template", help="template landmarks to write, FacescapeNormal.bnd")
-    parser.add_argument(
-        "--template-faces", nargs="*", default=[], help="face packs of the training people"
-    )
 
 
 def main(args: argparse.Namespace) -> None:
-    from facemill.mesh.imface_layout import export_person, write_template
+    from facemill.mesh.imface_layout import export_person
 
     export_person(args.faces, args.samples, args.person, args.out)
-    if args.template:
-        write_template(args.template, args.template_faces or [args.faces])
 
 
 if __name__ == "__main__":

@@ -1,37 +1,19 @@
-"""ImFace's numbers: scores of one person's fit, and the table over unseen people.
+"""ImFace's numbers: the table over unseen people, from scores of each of them.
 
 The metrics are those of :mod:`facemill.metrics.geometry`; the target is the scan's height-field
 sheet, as in the published evaluation. docs/metrics.md says what is as published and what is ours.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from facemill.errors import DataError
 from facemill.files import read_json
-from facemill.metrics import scores as scoring
-from facemill.metrics.scores import Score
+from facemill.metrics.scores import read_scores
 from facemill.metrics.tables import Row, as_markdown, summarise, write_table
 
 log = logging.getLogger(__name__)
-
-
-def evaluate_person(
-    fit: str | Path,
-    faces: str | Path,
-    *,
-    method: str,
-    person: str,
-    settings: Mapping[str, Any],
-    out: str | Path,
-    system: str = "imface",
-) -> list[Score]:
-    """Compare a person's reconstructed scans with the sheets; ``method`` is the variant's name."""
-    return scoring.evaluate_person(
-        fit, faces, system=system, method=method, person=person, settings=settings, out=out
-    )
 
 
 def table(scores: Sequence[str | Path], index: str | Path, out: str | Path) -> list[Row]:
@@ -47,7 +29,7 @@ def table(scores: Sequence[str | Path], index: str | Path, out: str | Path) -> l
         known = {"test": set(split["test"]), "unseen_expressions": set(split["unseen_expressions"])}
     except (KeyError, TypeError) as error:
         raise DataError(f"{index}: no {error} where an index has it. {hint}") from None
-    rows = summarise([score for path in scores for score in scoring.read_scores(path)], known)
+    rows = summarise([score for path in scores for score in read_scores(path)], known)
     if not rows:
         raise DataError(
             f"{out}: {len(scores)} score files and no row; fit and evaluate people first."

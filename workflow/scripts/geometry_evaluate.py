@@ -1,4 +1,4 @@
-"""Measure how far one person's baseline meshes lie from the scans.
+"""Measure how far one person's reconstructed meshes lie from the scans.
 
 In: the person's fit and prepared faces. Out: one row per scan and metric (docs/metrics.md).
 """
@@ -13,8 +13,8 @@ import facemill.command
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--fit", type=Path, required=True, help="fit/<person>.npz")
     parser.add_argument("--faces", type=Path, required=True, help="faces/<person>.npz")
-    parser.add_argument("--system", default="baseline", help="name in the table's first column")
-    parser.add_argument("--method", required=True, help="pca or mean")
+    parser.add_argument("--system", required=True, help="name in the table's first column")
+    parser.add_argument("--method", required=True, help="variant or baseline")
     parser.add_argument("--person", required=True)
     parser.add_argument("--settings", type=json.loads, default={}, help='JSON: {"points": ...}')
     parser.add_argument("--out", type=Path, required=True, help="scores (.csv) to write")

@@ -2,6 +2,8 @@
 PYTHON ?= python3
 CORES ?= all
 CODE := src workflow envs tests benchmarks
+# Every job is a program of its own: compiled modules are kept, or each job compiles them anew.
+export PYTHONDONTWRITEBYTECODE :=
 # The environment's programs come first on the search path.
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
 

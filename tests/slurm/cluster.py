@@ -70,8 +70,12 @@ def wait_until(condition, seconds: float, what: str, interval: float = 0.2):
 
 
 def die_with_parent() -> None:
-    """In a new child: be told to end when the tests' process ends, even by SIGKILL."""
+    """In a new child: be told to end when the tests' process ends, even by SIGKILL.
+
+    Ctrl-C counts again where the tests themselves were started in the background and ignore it.
+    """
     ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @dataclass

@@ -46,7 +46,7 @@ def measure(way: str, scans: int, points: int, threads: int, repeats: int) -> di
     from facemill.imface import losses
     from facemill.imface.config import LossWeights, ModelConfig, TrainConfig
     from facemill.imface.model import ImFace
-    from facemill.imface.train import make_optimiser
+    from facemill.imface.train import AT_ONCE, make_optimiser
     from facemill.training.record import peak_memory_mb
 
     sys.path.insert(0, str(Path(__file__).parent))
@@ -59,16 +59,20 @@ def measure(way: str, scans: int, points: int, threads: int, repeats: int) -> di
     model.template_landmarks.copy_(batch.landmarks[0])
     weights = LossWeights()
     if way == "plain":
-        terms_of, optimiser = plain_imface.terms, torch.optim.Adam(model.parameters(), 1e-4)
+        optimiser = torch.optim.Adam(model.parameters(), 1e-4)
     else:
-        terms_of, optimiser = losses.training_terms, make_optimiser(model, TrainConfig())
+        optimiser = make_optimiser(model, TrainConfig())
     before = peak_memory_mb(torch.device("cpu"))
 
     def step() -> float:
         optimiser.zero_grad()
-        terms = losses.weighted(terms_of(model, batch), weights)
-        loss = torch.stack(list(terms.values())).sum()
-        loss.backward()
+        if way == "plain":
+            terms = losses.weighted(plain_imface.terms(model, batch), weights)
+            loss = torch.stack(list(terms.values())).sum()
+            loss.backward()
+        else:
+            terms = losses.backward(model, batch, weights, AT_ONCE["cpu"])
+            loss = torch.stack(list(terms.values())).sum()
         optimiser.step()
         return float(loss)
 

@@ -201,6 +201,21 @@ def test_no_variant_at_all_is_an_error(schema):
         configuration.variants(config["imface"])
 
 
+def test_ablations_lie_over_the_first_variant(schema):
+    given = {
+        "variants": {"flat": {"model": {"warp": "translation"}}, "se3": {}},
+        "ablations": {"plain": {"model": {"blend": "none"}}, "gone": None},
+    }
+    system = configuration.checked({"imface": given}, schema)["imface"]
+    found = configuration.ablations(system)
+    assert list(found) == ["plain"]
+    assert (found["plain"]["model"]["warp"], found["plain"]["model"]["blend"]) == (
+        "translation", "none"
+    )  # fmt: skip
+    with pytest.raises(ConfigError, match="se3 is a variant and an ablation"):
+        configuration.ablations(system | {"ablations": {"se3": {}}})
+
+
 def test_people_are_chosen_by_count_or_name():
     people = ["d001", "d002", "d003"]
     assert configuration.chosen(people, None, "views.people") == people

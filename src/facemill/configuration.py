@@ -179,11 +179,23 @@ def variants(system: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
     Those that are null are left out; a ConfigError is raised if none remains.
     """
-    base = {key: value for key, value in system.items() if key != "variants"}
+    base = {key: value for key, value in system.items() if key not in ("variants", "ablations")}
     found = {name: merged(base, own) for name, own in system["variants"].items() if own is not None}
     if not found:
         raise ConfigError("config: all variants are null; expected at least one to be a table.")
     return found
+
+
+def ablations(system: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """A system's ablations by name, each laid over its first variant; null ones are left out."""
+    known = variants(system)
+    given = {name: own for name, own in system["ablations"].items() if own is not None}
+    if both := sorted(set(known) & set(given)):
+        raise ConfigError(
+            f"config: {', '.join(both)} is a variant and an ablation; give one another name."
+        )
+    first = next(iter(known.values()))
+    return {name: merged(first, own) for name, own in given.items()}
 
 
 def chosen(people: Sequence[str], wanted: int | Sequence[Any] | None, key: str) -> list[str]:

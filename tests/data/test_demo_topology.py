@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from facemill.data import demo
-from facemill.data.demo.landmarks import MIRRORED
 from facemill.data.demo.sculpt import EYE_CENTRE, EYE_RADIUS, mean_head
+from facemill.data.landmarks import OPPOSITE
 from facemill.data.topology import load_topology, save_topology
 
 
@@ -46,7 +46,7 @@ def test_mirrored_triangles_are_triangles(topology):
 def test_landmarks_are_distinct_mirrored_and_in_ibug_order(topology):
     landmarks = topology.landmarks
     assert len(set(landmarks.tolist())) == 68
-    assert np.array_equal(topology.mirror[landmarks], landmarks[MIRRORED])
+    assert np.array_equal(topology.mirror[landmarks], landmarks[OPPOSITE])
     points = mean_head().vertices[landmarks]
     assert (np.diff(points[:17, 0]) > 0).all(), "jaw runs from the subject's right to the left"
     assert (np.diff(points[17:27, 0]) > 0).all()

@@ -49,6 +49,6 @@ def test_neutral_deformation_counts_other_scans_as_zeros_in_the_mean():
 def test_weights_of_the_release_apply_by_name():
     terms = {name: torch.tensor(1.0) for name in vars(LossWeights())}
     weighted = losses.weighted(terms, LossWeights())
-    assert len(weighted) == 12
+    assert len(weighted) == 16
     assert (weighted["sdf"], weighted["eikonal_neutral"]) == (3000, 50)
     assert (weighted["identity_code"], weighted["neutral_deformation"]) == (1e6, 1e4)

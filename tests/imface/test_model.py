@@ -21,17 +21,25 @@ SMALL = {
 }
 
 
-def small_model(warp="se3", people=3, expressions=2, dtype=torch.float64, trained=True) -> ImFace:
+def small_model(
+    warp="se3", people=3, expressions=2, dtype=torch.float64, trained=True, **mode
+) -> ImFace:
     """A tiny model; ``trained`` gives it a template and codes that matter, as training does."""
     torch.manual_seed(0)
-    model = ImFace(ModelConfig(**SMALL, warp=warp), people, expressions).to(dtype)
+    config = ModelConfig(**SMALL | {"warp": warp} | mode)
+    model = ImFace(config, people, expressions).to(dtype)
     model.template_landmarks.uniform_(-0.5, 0.5)
     if trained:
         with torch.no_grad():
-            model.template_field.siren.linears[-1].weight.uniform_(-0.3, 0.3)
-            for codes in (model.identity_codes, model.expression_codes):
-                codes.weight.normal_(std=0.3)
-            for field in (model.expression_field, model.identity_field):
+            template = model.template_field
+            for net in template.sirens if config.blend == "local" else [template.siren]:
+                net.linears[-1].weight.uniform_(-0.3, 0.3)
+            for name in ("identity", "expression", "detail"):
+                if hasattr(model, f"{name}_codes"):
+                    getattr(model, f"{name}_codes").weight.normal_(std=0.3)
+                field = getattr(model, f"{name}_field", None)
+                if field is None:
+                    continue
                 for weight in field.hyper.output_weights:
                     weight.mul_(2)
                 for bias in field.hyper.output_biases:
@@ -183,7 +191,7 @@ def test_a_row_of_a_condition_gives_the_same_field():
     model, batch = small_model(), small_batch()
     condition = model.condition(*model.codes(batch.identity, batch.expression))
     whole = model.field(batch.points, condition)
-    one = model.field(batch.points[1:2], condition.row(1).detach())
+    one = model.field(batch.points[1:2], condition.rows(slice(1, 2)).detach())
     assert torch.allclose(one.sdf[0], whole.sdf[1], rtol=1e-10)
 
 

@@ -108,14 +108,14 @@ steps_done = 0
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-original_terms, original_save = losses.training_terms, torch.save
+original_step, original_save = losses.backward, torch.save
 
-def terms(*args):
+def step(*args):
     global steps_done
     steps_done += 1
     if where == "step" and steps_done > int(kill_at):
         die()
-    return original_terms(*args)
+    return original_step(*args)
 
 def save(state, path):
     original_save(state, path)
@@ -123,7 +123,7 @@ def save(state, path):
         os.truncate(path, os.path.getsize(path) // 2)
         die()
 
-losses.training_terms, torch.save = terms, save
+losses.backward, torch.save = step, save
 out = Path(out)
 train(index, samples, json.loads(settings), work, *(out.with_suffix(s) for s in
       (".safetensors", ".csv", ".json")), threads=1)
@@ -161,7 +161,7 @@ def interrupted(made, folder, monkeypatch, settings=SETTINGS, at=10):
     """Train and stop in the middle, leaving the work folder."""
     from facemill.imface import losses
 
-    original, calls = losses.training_terms, []
+    original, calls = losses.backward, []
 
     def stop(*args):
         calls.append(1)
@@ -170,7 +170,7 @@ def interrupted(made, folder, monkeypatch, settings=SETTINGS, at=10):
         return original(*args)
 
     with monkeypatch.context() as patch:
-        patch.setattr(losses, "training_terms", stop)
+        patch.setattr(losses, "backward", stop)
         with pytest.raises(Killed):
             run(made, folder, settings)
 

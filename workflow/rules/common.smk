@@ -28,6 +28,7 @@ try:
         PEOPLE, config["views"]["people"], "views.people"
     )
     VARIANTS = list(configuration.variants(config["imface"]))
+    ABLATIONS = list(configuration.ablations(config["imface"]))
     RESULTS, WORK, TREE = f"results/{NAME}", f"work/{NAME}", str(sources.tree(config))
 except FacemillError as error:
     sys.exit(f"error: {error}")
@@ -73,5 +74,5 @@ pathvars:
 
 wildcard_constraints:
     person=r"[^/]+",
-    variant="|".join(VARIANTS),
+    variant="|".join(VARIANTS + ABLATIONS),
     method="|".join(BASELINES),

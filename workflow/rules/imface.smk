@@ -1,6 +1,7 @@
 # ImFace: trained on the training people, fitted to the test people, measured.
 localrules:
     imface_table,
+    imface_ablation,
 
 
 # Settings of training and fitting by variant, as JSON.
@@ -16,7 +17,8 @@ IMFACE = {
             }
         ),
     }
-    for variant, own in configuration.variants(config["imface"]).items()
+    for kind in (configuration.variants, configuration.ablations)
+    for variant, own in kind(config["imface"]).items()
 }
 
 
@@ -116,4 +118,37 @@ rule imface_table:
         code=CODE["imface_table"],
     shell:
         "python workflow/scripts/imface_table.py --scores {input.scores:q} {input.baselines:q} "
+        "--index {input.index:q} --out {output:q} &> {log:q}"
+
+
+rule imface_ablation:
+    # What each part is worth: the first variant and the same without one part after the other.
+    input:
+        index="<results>/index.json",
+        scores=collect(
+            "<results>/imface/{variant}/scores/{person}.csv",
+            variant=[VARIANTS[0], *ABLATIONS],
+            person=TEST,
+        ),
+    output:
+        report(
+            "<results>/tables/imface_ablation.csv",
+            caption="../report/imface_ablation.rst",
+            category="ImFace",
+            labels={"what": "ablation"},
+        ),
+    log:
+        "<logs>/imface_ablation.log",
+    benchmark:
+        "<benchmarks>/imface_ablation.jsonl"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        code=CODE["imface_table"],
+    shell:
+        "python workflow/scripts/imface_table.py --scores {input.scores:q} "
         "--index {input.index:q} --out {output:q} &> {log:q}"

@@ -23,3 +23,15 @@ EXPRESSIONS = (
     "20_brow_lower",
 )
 NEUTRAL = EXPRESSIONS[0]
+
+_MIRROR_IMAGES = {
+    "5_jaw_left": "6_jaw_right",
+    "6_jaw_right": "5_jaw_left",
+    "8_mouth_left": "9_mouth_right",
+    "9_mouth_right": "8_mouth_left",
+}
+
+
+def mirror_image(expression: str) -> str:
+    """What the mirror image of a face with this expression shows."""
+    return _MIRROR_IMAGES.get(expression, expression)

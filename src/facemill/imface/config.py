@@ -33,7 +33,13 @@ class ModelConfig:
     warp: Literal["se3", "translation"] = (
         "se3"  # se3: a twist per point (release's training default)
     )
-    blend: Literal["fused"] = "fused"  # one sine net over all five offsets (release, master branch)
+    # fused: one sine net over all five offsets (ImFace's release); local: five nets, each with its
+    # own offset and part of the code (the papers' drawing, ImFace++'s release); none: ablation.
+    blend: Literal["fused", "local", "none"] = "fused"
+    # extended: one code for each person and expression (release); shared: one for each expression.
+    expression_codes: Literal["extended", "shared"] = "extended"
+    disentangle: bool = True  # false: one warp from both codes, without E (the paper's ablation)
+    detail_dim: int = 0  # size of z_detail of ImFace++'s refinement; 0: no refinement
 
     def __post_init__(self) -> None:
         sizes = ("identity_dim", "expression_dim", "width", "hyper_width", "fusion_width")
@@ -43,6 +49,14 @@ class ModelConfig:
         for name in ("omega", "code_std"):
             value = getattr(self, name)
             require(value > 0, f"{name}: found {value}, expected a number above 0")
+        require(self.detail_dim >= 0, f"detail_dim: found {self.detail_dim}, expected 0 or more")
+        for name in ("identity_dim", "expression_dim", "detail_dim"):
+            value, k = getattr(self, name), len(self.anchors)
+            require(
+                self.blend != "local" or value % k == 0,
+                f"{name}: found {value}, expected a multiple of {k} with blend: local "
+                "(each local net has its own part of the code)",
+            )
         found = f"anchors: found {list(self.anchors)}, expected"
         require(len(self.anchors) >= 1, f"{found} at least one landmark")
         require(len(set(self.anchors)) == len(self.anchors), f"{found} no landmark twice")
@@ -67,6 +81,11 @@ class LossWeights:
     landmark_deformation: float = 100.0
     landmark_template: float = 100.0
     neutral_deformation: float = 10000.0
+    # Of the refinement, where there is one: as for the base, and ImFace++'s weight of z_detail.
+    refined_sdf: float = 3000.0
+    refined_normal: float = 100.0
+    refined_eikonal: float = 50.0
+    detail_code: float = 1e3
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
@@ -87,6 +106,9 @@ class TrainConfig:
     decay_every: float = 10 / 1500  # share of the run between decays (release: 10 epochs)
     decay_factor: float = 0.95  # learning rate factor of each decay (release)
     weights: LossWeights = field(default_factory=LossWeights)
+    mirror: bool = False  # train on mirror images as well, as other people
+    refine_from: float = 0.5  # share of the run after which the refinement learns, if there is one
+    at_once: int | None = None  # points in one pass; null: 2048 on a CPU, 131072 on a GPU
     seed: int = 0  # of initial weights and of all batches
     device: Literal["auto", "cpu", "cuda"] = "auto"
     log_every: int = 20  # steps between rows of the history
@@ -97,7 +119,7 @@ class TrainConfig:
         for name in ("batch_scans", "points", "log_every", "checkpoint_steps"):
             value = getattr(self, name)
             require(value >= 1, f"{name}: found {value}, expected a whole number of at least 1")
-        for name in ("steps", "code_learning_rate"):
+        for name in ("steps", "code_learning_rate", "at_once"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name}: found {value}, expected null or above 0")
         for name in (
@@ -111,6 +133,8 @@ class TrainConfig:
             require(value > 0, f"{name}: found {value}, expected a number above 0")
         start, factor = self.decay_start, self.decay_factor
         require(0 <= start <= 1, f"decay_start: found {start}, expected a share, 0 to 1")
+        refine = self.refine_from
+        require(0 <= refine < 1, f"refine_from: found {refine}, expected a share, 0 to below 1")
         require(factor <= 1, f"decay_factor: found {factor}, expected at most 1")
 
 

@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Float32, Int
 from torch import Tensor
 
-from facemill.data.expressions import NEUTRAL
+from facemill.data.expressions import NEUTRAL, mirror_image
+from facemill.data.landmarks import mirrored_landmarks
 from facemill.data.packs import SamplePack
 from facemill.errors import DataError
 from facemill.files import read_json, sha256
@@ -37,6 +38,12 @@ class Batch:
     sdf: Float[Tensor, "b n"]  # positive in front of the face
     landmarks: Float[Tensor, "b 68 3"]  # of the scan
     neutral_landmarks: Float[Tensor, "b 68 3"]  # of the same person's neutral scan
+
+    def part(self, scans: slice, points: slice) -> "Batch":
+        """Some points of some scans."""
+        rows = {f.name: getattr(self, f.name)[scans] for f in dataclasses.fields(self)}
+        rows |= {name: rows[name][:, points] for name in ("points", "normals", "sdf")}
+        return Batch(**rows)
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
@@ -66,6 +73,30 @@ class TrainingSet:
     packs: tuple[SamplePack, ...]  # by person
     scans: tuple[tuple[int, int], ...]  # (person, expression) of every scan there is
     landmarks: dict[tuple[int, int], Float32[np.ndarray, "68 3"]]  # by scan, unit ball
+    mirrored: tuple[bool, ...]  # by person: made by mirroring another one's scans
+
+    def with_mirror_images(self) -> "TrainingSet":
+        """Twice the people: the mirror image of each is another person, with codes of its own.
+
+        A jaw moved to the left is mirrored to one moved to the right; where nobody shows what the
+        mirror image would show, that image is left out.
+        """
+        count = len(self.people)
+        scans, landmarks = list(self.scans), dict(self.landmarks)
+        for person, expression in self.scans:
+            image = mirror_image(self.expressions[expression])
+            if image in self.expressions:
+                scan = (count + person, self.expressions.index(image))
+                scans.append(scan)
+                landmarks[scan] = mirrored_landmarks(self.landmarks[person, expression])
+        return TrainingSet(
+            self.people + tuple(f"{person} mirrored" for person in self.people),
+            self.expressions,
+            self.packs * 2,
+            tuple(scans),
+            landmarks,
+            self.mirrored + (True,) * count,
+        )
 
     @property
     def template_landmarks(self) -> Float32[np.ndarray, "68 3"]:
@@ -78,7 +109,8 @@ class TrainingSet:
         """What identifies the samples: each pack's checksum as its manifest tells it."""
         return {
             person: pack.manifest.get("pack_sha256") or sha256(pack.path)
-            for person, pack in zip(self.people, self.packs, strict=True)
+            for person, pack, mirrored in zip(self.people, self.packs, self.mirrored, strict=True)
+            if not mirrored
         }
 
     def scans_at(self, seed: int, step: int, count: int) -> list[tuple[int, int]]:
@@ -104,7 +136,12 @@ class TrainingSet:
         for block, (person, expression) in zip(blocks, chosen, strict=True):
             pack = self.packs[person]
             start = int(draw.integers(pack.rows))
-            block[:] = pack.block(self.expressions[expression], start, points)
+            name = self.expressions[expression]
+            if self.mirrored[person]:
+                block[:] = pack.block(mirror_image(name), start, points)
+                block[:, [0, 3]] *= -1  # x of points and normals
+            else:
+                block[:] = pack.block(name, start, points)
         xyz, normals, sdf = to_unit_ball(blocks)
         neutral = self.expressions.index(NEUTRAL)
         identity, expression = torch.tensor(chosen).unbind(-1)
@@ -148,7 +185,10 @@ def open_training_set(index: str | Path, samples: str | Path) -> TrainingSet:
         )
         for person, expression in scans
     }
-    return TrainingSet(tuple(kept), tuple(expressions), tuple(packs), tuple(scans), landmarks)
+    never = (False,) * len(kept)
+    return TrainingSet(
+        tuple(kept), tuple(expressions), tuple(packs), tuple(scans), landmarks, never
+    )
 
 
 def training_split(index: str | Path) -> tuple[list[str], list[str]]:

@@ -4,7 +4,10 @@ Means run over all points of all scans of a batch; lengths are in units of 100 m
 points are mixed as they come, without re-balancing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
+from functools import partial
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +16,7 @@ from torch import Tensor
 
 from facemill.imface.config import LossWeights
 from facemill.imface.data import Batch
-from facemill.imface.model import ImFace
+from facemill.imface.model import Condition, ImFace
 
 
 def sdf_term(sdf: Float[Tensor, "b n"], target: Float[Tensor, "b n"]) -> Float[Tensor, ""]:
@@ -61,33 +64,79 @@ def neutral_deformation_term(
     return (deformation.square() * is_neutral[:, None, None]).mean()
 
 
-def training_terms(model: ImFace, batch: Batch) -> dict[str, Float[Tensor, ""]]:
-    """All twelve terms of training on one batch, by the names of ``LossWeights``."""
-    identity_code, expression_code = model.codes(batch.identity, batch.expression)
-    condition = model.condition(identity_code, expression_code)
-    output, gradient, neutral_gradient = model.field_and_gradients(batch.points, condition)
+def training_terms(
+    model: ImFace, batch: Batch, refine: bool = False
+) -> dict[str, Float[Tensor, ""]]:
+    """All terms of training on one batch, by the names of ``LossWeights``.
+
+    A model without E has none of E's terms; those of the refinement come with ``refine``. For a
+    step use :func:`backward`: same numbers, less memory and time.
+    """
+    condition, codes = conditioned(model, batch, refine)
+    terms = scan_terms(model, batch, condition, codes) | point_terms(model, batch, condition)
+    return terms | (refined_terms(model, batch, condition) if refine else {})
+
+
+def conditioned(model: ImFace, batch: Batch, refine: bool) -> tuple[Condition, dict[str, Tensor]]:
+    """The condition of a batch's scans and the codes it comes from, by their terms' names."""
+    identity, expression = model.codes(batch.identity, batch.expression)
+    codes = {"identity_code": identity, "expression_code": expression}
+    detail = model.details(batch.identity, batch.expression) if refine else None
+    if detail is not None:
+        codes["detail_code"] = detail
+    return model.condition(identity, expression, detail), codes
+
+
+def scan_terms(
+    model: ImFace, batch: Batch, condition: Condition, codes: Mapping[str, Tensor]
+) -> dict[str, Float[Tensor, ""]]:
+    """The terms of codes and landmarks."""
+    anchors = list(model.config.anchors)
     neutral_landmarks, _ = model.to_neutral(batch.landmarks, condition)
     template_landmarks, _ = model.to_template(neutral_landmarks, condition)
-    anchors = list(model.config.anchors)
-    return {
+    goal = model.template_landmarks.expand_as(template_landmarks)
+    terms = {name: code_term(code) for name, code in codes.items()}
+    terms["anchors_expression"] = landmark_term(
+        condition.observed_anchors, batch.landmarks[:, anchors]
+    )
+    terms["landmark_template"] = landmark_term(template_landmarks, goal)
+    if model.config.disentangle:
+        terms["anchors_identity"] = landmark_term(
+            condition.neutral_anchors, batch.neutral_landmarks[:, anchors]
+        )
+        terms["landmark_deformation"] = landmark_term(neutral_landmarks, batch.neutral_landmarks)
+    return terms
+
+
+def point_terms(model: ImFace, batch: Batch, condition: Condition) -> dict[str, Float[Tensor, ""]]:
+    """The terms that are means over points."""
+    output, gradient, neutral_gradient = model.field_and_gradients(batch.points, condition)
+    terms = {
         "sdf": sdf_term(output.sdf, batch.sdf),
         "normal": normal_term(gradient, batch.normals),
         "eikonal": eikonal_term(gradient),
-        "eikonal_neutral": eikonal_term(neutral_gradient),
-        "identity_code": code_term(identity_code),
-        "expression_code": code_term(expression_code),
         "correction": correction_term(output.correction),
-        "anchors_expression": landmark_term(
-            condition.observed_anchors, batch.landmarks[:, anchors]
-        ),
-        "anchors_identity": landmark_term(
-            condition.neutral_anchors, batch.neutral_landmarks[:, anchors]
-        ),
-        "landmark_deformation": landmark_term(neutral_landmarks, batch.neutral_landmarks),
-        "landmark_template": landmark_term(
-            template_landmarks, model.template_landmarks.expand_as(template_landmarks)
-        ),
-        "neutral_deformation": neutral_deformation_term(output.deformation, batch.is_neutral),
+    }
+    if model.config.disentangle:
+        terms["eikonal_neutral"] = eikonal_term(neutral_gradient)
+        terms["neutral_deformation"] = neutral_deformation_term(
+            output.deformation, batch.is_neutral
+        )
+    return terms
+
+
+def refined_terms(
+    model: ImFace, batch: Batch, condition: Condition
+) -> dict[str, Float[Tensor, ""]]:
+    """Distance, normal and eikonal terms of the refined field (ImFace++)."""
+    with torch.enable_grad():
+        points = batch.points.detach().requires_grad_()
+        sdf = model.refined_sdf(points, condition)
+        (gradient,) = torch.autograd.grad(sdf.sum(), points, create_graph=True)
+    return {
+        "refined_sdf": sdf_term(sdf, batch.sdf),
+        "refined_normal": normal_term(gradient, batch.normals),
+        "refined_eikonal": eikonal_term(gradient),
     }
 
 
@@ -96,3 +145,115 @@ def weighted(
 ) -> dict[str, Float[Tensor, ""]]:
     """Each term times its weight; the loss is their sum."""
     return {name: getattr(weights, name) * term for name, term in terms.items()}
+
+
+def backward(
+    model: ImFace,
+    batch: Batch,
+    weights: LossWeights,
+    at_once: int,
+    refine: bool = False,
+    pool: Executor | None = None,
+    workers: int = 1,
+) -> dict[str, Float[Tensor, ""]]:
+    """Weighted terms of a batch, detached; their sum's gradients are added to the parameters'.
+
+    Points know of each other only through the condition. So they go through the fields ``at_once``
+    at a time, forwards and backwards, and what they ask of the condition is collected and sent back
+    through hyper-networks and codes once. Memory is that of ``at_once`` points, and on a CPU their
+    arrays stay in the cache. With a ``pool`` the parts are dealt out to ``workers`` threads of it;
+    the sums then run in one order still.
+
+    The refinement's terms move detail codes, their hyper-network and its fusion net alone: base and
+    detail shall not trade places.
+    """
+    condition, codes = conditioned(model, batch, refine)
+    of_scans = weighted(scan_terms(model, batch, condition, codes), weights)
+    scans, points = batch.sdf.shape
+    parts = [
+        (rows, span)
+        for rows in slices(scans, max(1, at_once // points))
+        for span in slices(points, at_once)
+    ]
+    dealt = [parts[i::workers] for i in range(min(workers, len(parts)))]
+    one = partial(_passes, model, batch, weights, condition, refine)
+    passed = list((pool.map if pool else map)(one, dealt))
+
+    for found in passed:
+        for parameter, gradient in zip(
+            fields_parameters(model, refine), found.parameters, strict=True
+        ):
+            add_gradient(parameter, gradient)
+    asked = [torch.stack(same).sum(0) for same in zip(*(f.layers for f in passed), strict=True)]
+    torch.autograd.backward(
+        [torch.stack(list(of_scans.values())).sum(), *condition.layer_tensors()], [None, *asked]
+    )
+    of_points = {name: sum(found.terms[name] for found in passed) for name in passed[0].terms}
+    return {name: term.detach() for name, term in of_scans.items()} | of_points
+
+
+class _Passed(NamedTuple):
+    """What some parts of a batch ask for: gradients of layers and parameters, weighted terms."""
+
+    layers: list[Tensor]
+    parameters: list[Tensor]
+    terms: dict[str, Tensor]
+
+
+def _passes(
+    model: ImFace,
+    batch: Batch,
+    weights: LossWeights,
+    condition: Condition,
+    refine: bool,
+    parts: Sequence[tuple[slice, slice]],
+) -> _Passed:
+    """Forwards and backwards through the fields, one part (scans, points) after the other."""
+    parameters = fields_parameters(model, refine)
+    of_layers = [torch.zeros_like(tensor) for tensor in condition.layer_tensors()]
+    of_parameters = [torch.zeros_like(parameter) for parameter in parameters]
+    totals: dict[str, Tensor] = {}
+    base = len(fields_parameters(model, False))
+    base_layers = len(of_layers) - 2 * len(condition.detail_layers)
+    phases = [(point_terms, slice(0, base_layers), slice(0, base))]
+    if refine:
+        phases.append((refined_terms, slice(base_layers, None), slice(base, None)))
+    for rows, span in parts:
+        part = batch.part(rows, span)
+        leaves = condition.rows(rows).leaves()
+        share = part.sdf.numel() / batch.sdf.numel()
+        for terms_of, own_layers, own_parameters in phases:
+            terms = weighted(terms_of(model, part, leaves), weights)
+            loss = share * torch.stack(list(terms.values())).sum()
+            layers = leaves.layer_tensors()[own_layers]
+            gradients = torch.autograd.grad(loss, [*layers, *parameters[own_parameters]])
+            of_rows = [tensor[rows] for tensor in of_layers[own_layers]]
+            into = [*of_rows, *of_parameters[own_parameters]]
+            for total, gradient in zip(into, gradients, strict=True):
+                total += gradient
+            for name, term in terms.items():
+                totals[name] = totals.get(name, 0.0) + share * term.detach()
+    return _Passed(of_layers, of_parameters, totals)
+
+
+def fields_parameters(model: ImFace, refine: bool = False) -> list[Tensor]:
+    """Parameters that points meet directly; those of the refinement come last."""
+    parts = [model.template_field, model.identity_field.fusion]
+    if model.config.disentangle:
+        parts.append(model.expression_field.fusion)
+    if refine:
+        parts.append(model.detail_field.fusion)
+    return [parameter for part in parts if part is not None for parameter in part.parameters()]
+
+
+def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
+    """Add to ``parameter.grad`` as a backward pass does."""
+    if parameter.grad is None:
+        parameter.grad = gradient
+    else:
+        parameter.grad += gradient
+
+
+def slices(count: int, size: int) -> list[slice]:
+    """Slices of at most ``size`` that cover ``count`` items."""
+    return [slice(i, min(i + size, count)) for i in range(0, count, size)]

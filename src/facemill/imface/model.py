@@ -5,7 +5,8 @@
 E moves an observed point to the person's neutral shape, I moves it on to a template shape shared by
 all faces and emits a scalar correction d, T is the template's signed distance field. What depends
 on the codes alone (generated weights, predicted landmarks) is computed once per scan in
-:meth:`ImFace.condition`; what depends on the points is :meth:`ImFace.field`.
+:meth:`ImFace.condition`; what depends on the points is :meth:`ImFace.field`. With a refinement
+(ImFace++), :meth:`ImFace.refined_sdf` lays fine detail over it.
 
 All points are in ImFace's unit ball (``mesh.frames.FACE_TO_IMFACE``: 100 mm are one unit, nose tip
 at (0, 0, 0.4)). Sections refer to the paper (CVPR 2022); "release" is the authors' published code.
@@ -25,21 +26,18 @@ from torch import Tensor, nn
 
 from facemill.errors import ConfigError, DataError
 from facemill.files import require_file, writing
+from facemill.imface.blend import HyperBlendField, TemplateField, blend, blend_and_pullback
 from facemill.imface.config import ModelConfig
-from facemill.nets.fusion import FusionNet
-from facemill.nets.hypernetwork import HyperNetwork
 from facemill.nets.screw import screw_motion, screw_pullback
-from facemill.nets.siren import (
-    Layers,
-    Siren,
-    scaled_for_sine,
-    siren,
-    siren_and_pullback,
-    siren_shapes,
-)
+from facemill.nets.siren import Layers
 from facemill.training.settings import from_settings, to_settings
 
 N_LANDMARKS = 68
+
+DISPLACEMENT = 0.05
+"""Farthest that the refinement moves a point: 5 mm (ImFace++)."""
+BAND = 0.02
+"""Distance from the coarse surface at which the refinement has faded to a half: 2 mm (ImFace++)."""
 
 
 @dataclass(frozen=True)
@@ -48,26 +46,37 @@ class Condition:
 
     observed_anchors: Float[Tensor, "b k 3"]  # predicted landmarks of the scan
     neutral_anchors: Float[Tensor, "b k 3"]  # predicted landmarks of the person's neutral face
-    expression_layers: Layers  # of E: weights (b, out, in) that act on points, not on offsets
+    expression_layers: Layers  # of E, acting on points (see blend.py); empty without E
     identity_layers: Layers  # of I
+    detail_layers: Layers = ()  # of the refinement; empty without
 
-    def row(self, item: int) -> "Condition":
-        """The condition of one scan, still with a batch axis of 1."""
-        rows = slice(item, item + 1)
-        return Condition(
-            self.observed_anchors[rows],
-            self.neutral_anchors[rows],
-            [(weight[rows], bias[rows]) for weight, bias in self.expression_layers],
-            [(weight[rows], bias[rows]) for weight, bias in self.identity_layers],
-        )
+    def rows(self, which: slice) -> "Condition":
+        """The condition of some of the scans."""
+        return self._each(lambda tensor: tensor[which])
 
     def detach(self) -> "Condition":
         """The same numbers without their history."""
+        return self._each(lambda tensor: tensor.detach())
+
+    def leaves(self) -> "Condition":
+        """The same numbers as a beginning: gradients reach them and end there."""
+        return self._each(lambda tensor: tensor.detach().requires_grad_())
+
+    def layer_tensors(self) -> list[Tensor]:
+        """Weights and biases of E, I and the refinement, in this order."""
+        layers = (*self.expression_layers, *self.identity_layers, *self.detail_layers)
+        return [tensor for layer in layers for tensor in layer]
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Condition":
+        def changed(layers: Layers) -> Layers:
+            return [(change(weight), change(bias)) for weight, bias in layers]
+
         return Condition(
-            self.observed_anchors.detach(),
-            self.neutral_anchors.detach(),
-            [(weight.detach(), bias.detach()) for weight, bias in self.expression_layers],
-            [(weight.detach(), bias.detach()) for weight, bias in self.identity_layers],
+            change(self.observed_anchors),
+            change(self.neutral_anchors),
+            changed(self.expression_layers),
+            changed(self.identity_layers),
+            changed(self.detail_layers),
         )
 
 
@@ -99,83 +108,16 @@ class LandmarkNet(nn.Module):
         return self.net(code).unflatten(-1, (-1, 3))
 
 
-def on_points(
-    layers: Layers, anchors: Float[Tensor, "*b k 3"], omega: float
-) -> list[tuple[Tensor, Tensor]]:
-    """Layers that act on the k offsets [x - l_1, ..., x - l_k] rewritten to act on x itself.
-
-    The offsets are an affine image of x, so W [x - l_k] + b = (sum_k W_k) x + (b - sum_k W_k l_k):
-    the same function with 3 inputs instead of 3 k. Omega is multiplied in as well.
-    """
-    (weight, bias), *rest = layers
-    offset = (weight @ anchors.flatten(-2).unsqueeze(-1)).squeeze(-1)
-    folded = weight.unflatten(-1, (-1, 3)).sum(-2)
-    return scaled_for_sine([(folded, bias - offset), *rest], omega)
-
-
-def blend(
-    points: Float[Tensor, "b n 3"], layers: Layers, fusion: FusionNet
-) -> Float[Tensor, "b n m"]:
-    """Neural blend field (sec. 3.2): k local outputs, mixed by weights that sum to one.
-
-    Fused form of the release: one sine net sees the offsets to all anchors and its output is cut
-    into one piece of m numbers for each anchor.
-    """
-    weights = fusion(points)
-    local = siren(points, layers).unflatten(-1, (weights.shape[-1], -1))
-    return (weights.unsqueeze(-1) * local).sum(-2)
-
-
-def blend_and_pullback(
-    points: Float[Tensor, "b n 3"], layers: Layers, fusion: FusionNet
-) -> tuple[Float[Tensor, "b n m"], Callable[[Tensor], Tensor]]:
-    """:func:`blend` and the function that pulls a gradient of its output back to the points."""
-    weights, weights_pullback = fusion.and_pullback(points)
-    flat, siren_pullback = siren_and_pullback(points, layers)
-    local = flat.unflatten(-1, (weights.shape[-1], -1))
-
-    def pullback(gradient: Tensor) -> Tensor:
-        of_weights = (local * gradient.unsqueeze(-2)).sum(-1)
-        of_local = weights.unsqueeze(-1) * gradient.unsqueeze(-2)
-        return weights_pullback(of_weights) + siren_pullback(of_local.flatten(-2))
-
-    return (weights.unsqueeze(-1) * local).sum(-2), pullback
-
-
-class HyperBlendField(nn.Module):
-    """A blend field whose sine net is generated from a code: E and I (sec. 3.2)."""
-
-    def __init__(self, config: ModelConfig, code_dim: int, outputs: int) -> None:
-        super().__init__()
-        k = len(config.anchors)
-        self.shapes = siren_shapes(3 * k, config.width, config.hidden_layers, k * outputs)
-        self.hyper = HyperNetwork(code_dim, config.hyper_width, config.hyper_layers, self.shapes)
-        self.fusion = FusionNet(config.fusion_width, k)
-
-    def layers(
-        self, code: Float[Tensor, "b c"], anchors: Float[Tensor, "b k 3"], omega: float
-    ) -> list[tuple[Tensor, Tensor]]:
-        """The generated layers, acting on points."""
-        return on_points(self.hyper(code), anchors, omega)
-
-
-class TemplateField(nn.Module):
-    """The blend field of the template, one for all faces: T. Its head starts at zero."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        k = len(config.anchors)
-        sizes = (3 * k, config.width, config.hidden_layers, k)
-        self.siren = Siren(*sizes, omega=config.omega, zero_head=True)
-        self.fusion = FusionNet(config.fusion_width, k)
-
-
 class ImFace(nn.Module):
     """ImFace for ``n_identities`` people with up to ``n_expressions`` expressions each.
 
-    Codes are free parameters: one z_id for each person, one z_exp for each (person, expression),
-    both from N(0, ``code_std``^2). ``template_landmarks`` (68, 3) is the mean of the training
-    people's neutral landmarks; training sets it before the first step.
+    Codes are free parameters from N(0, ``code_std``^2): one z_id for each person and one z_exp for
+    each (person, expression), or for each expression where these are shared; with a refinement
+    also one z_detail for each (person, expression). ``template_landmarks`` (68, 3) is the mean of
+    the training people's neutral landmarks; training sets it before the first step.
+
+    Without disentangling (the paper's ablation) there is no E: I is generated from both codes and
+    hangs on the observed landmarks.
     """
 
     template_landmarks: Tensor
@@ -189,17 +131,24 @@ class ImFace(nn.Module):
         warp_size = {"se3": 6, "translation": 3}[config.warp]
 
         n_scans = n_identities * n_expressions
+        n_codes = n_expressions if config.expression_codes == "shared" else n_scans
         self.identity_codes = nn.Embedding(n_identities, config.identity_dim)
-        self.expression_codes = nn.Embedding(n_scans, config.expression_dim)
+        self.expression_codes = nn.Embedding(n_codes, config.expression_dim)
         nn.init.normal_(self.identity_codes.weight, std=config.code_std)
         nn.init.normal_(self.expression_codes.weight, std=config.code_std)
 
         both = config.expression_dim + config.identity_dim
         self.observed_landmark_net = LandmarkNet(both, config.landmark_width, k)
-        self.neutral_landmark_net = LandmarkNet(config.identity_dim, config.landmark_width, k)
-        self.expression_field = HyperBlendField(config, config.expression_dim, warp_size)
-        self.identity_field = HyperBlendField(config, config.identity_dim, warp_size + 1)
+        if config.disentangle:
+            self.neutral_landmark_net = LandmarkNet(config.identity_dim, config.landmark_width, k)
+            self.expression_field = HyperBlendField(config, config.expression_dim, warp_size)
+        identity_dim = config.identity_dim if config.disentangle else both
+        self.identity_field = HyperBlendField(config, identity_dim, warp_size + 1)
         self.template_field = TemplateField(config)
+        if config.detail_dim:
+            self.detail_codes = nn.Embedding(n_scans, config.detail_dim)
+            nn.init.normal_(self.detail_codes.weight, std=config.code_std)
+            self.detail_field = HyperBlendField(config, config.detail_dim, 1)
         self.register_buffer("template_landmarks", torch.zeros(N_LANDMARKS, 3))
 
     # -- codes -------------------------------------------------------------------------------------
@@ -208,23 +157,47 @@ class ImFace(nn.Module):
         self, identity: Int[Tensor, " b"], expression: Int[Tensor, " b"]
     ) -> tuple[Float[Tensor, "b ci"], Float[Tensor, "b ce"]]:
         """Trained codes by the positions of person and expression in the checkpoint's lists."""
-        return self.identity_codes(identity), self.expression_codes(
-            expression * self.n_identities + identity
-        )
+        row = self._scan_row(identity, expression)
+        if self.config.expression_codes == "shared":
+            row = expression
+        return self.identity_codes(identity), self.expression_codes(row)
+
+    def details(
+        self, identity: Int[Tensor, " b"], expression: Int[Tensor, " b"]
+    ) -> Float[Tensor, "b cd"] | None:
+        """Trained detail codes; None for a model without refinement."""
+        if not self.config.detail_dim:
+            return None
+        return self.detail_codes(self._scan_row(identity, expression))
+
+    def _scan_row(self, identity: Tensor, expression: Tensor) -> Tensor:
+        return expression * self.n_identities + identity
 
     def condition(
-        self, identity_code: Float[Tensor, "b ci"], expression_code: Float[Tensor, "b ce"]
+        self,
+        identity_code: Float[Tensor, "b ci"],
+        expression_code: Float[Tensor, "b ce"],
+        detail_code: Float[Tensor, "b cd"] | None = None,
     ) -> Condition:
         """Landmarks and generated weights of b scans; evaluate once per scan, not per point."""
-        omega = self.config.omega
-        observed = self.observed_landmark_net(torch.cat([expression_code, identity_code], dim=-1))
-        neutral = self.neutral_landmark_net(identity_code)
-        return Condition(
-            observed,
-            neutral,
-            self.expression_field.layers(expression_code, observed, omega),
-            self.identity_field.layers(identity_code, neutral, omega),
-        )
+        both = torch.cat([expression_code, identity_code], dim=-1)
+        observed = self.observed_landmark_net(both)
+        if self.config.disentangle:
+            neutral = self.neutral_landmark_net(identity_code)
+            expression_layers = self.expression_field.layers(expression_code, observed)
+            identity_layers = self.identity_field.layers(identity_code, neutral)
+        else:
+            neutral, expression_layers = observed, ()
+            identity_layers = self.identity_field.layers(both, observed)
+        details = ()
+        if detail_code is not None:
+            details = self.detail_field.layers(detail_code, self.template_anchors)
+        return Condition(observed, neutral, expression_layers, identity_layers, details)
+
+    @property
+    def template_anchors(self) -> Float[Tensor, "k 3"]:
+        """The template's own anchor landmarks."""
+        return self.template_landmarks[list(self.config.anchors)]
 
     # -- fields ------------------------------------------------------------------------------------
 
@@ -235,7 +208,9 @@ class ImFace(nn.Module):
         bypass_expression: Bool[Tensor, " b"] | None = None,
     ) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n m"]]:
         """x' = E(x) and E's raw output. Where ``bypass_expression`` is true, x' = x."""
-        raw = blend(points, condition.expression_layers, self.expression_field.fusion)
+        if not self.config.disentangle:
+            return points, torch.zeros_like(points)
+        raw = self._blend(self.expression_field, points, condition.expression_layers)
         moved = self._warp(points, raw)
         if bypass_expression is not None:
             moved = torch.where(bypass_expression[:, None, None], points, moved)
@@ -245,17 +220,18 @@ class ImFace(nn.Module):
         self, neutral_points: Float[Tensor, "b n 3"], condition: Condition
     ) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n"]]:
         """x'' = I(x') and the correction d(x'), the last channel of I."""
-        raw = blend(neutral_points, condition.identity_layers, self.identity_field.fusion)
+        raw = self._blend(self.identity_field, neutral_points, condition.identity_layers)
         return self._warp(neutral_points, raw[..., :-1]), raw[..., -1]
 
     def template_sdf(self, template_points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n"]:
         """T(x'')."""
-        return blend(template_points, self._template_layers(), self.template_field.fusion)[..., 0]
+        layers = self.template_field.layers(self.template_anchors)
+        return self._blend(self.template_field, template_points, layers)[..., 0]
 
-    def _template_layers(self) -> list[tuple[Tensor, Tensor]]:
-        """T's layers, acting on points."""
-        anchors = self.template_landmarks[list(self.config.anchors)]
-        return on_points(self.template_field.siren.layers(), anchors, self.config.omega)
+    def _blend(
+        self, field: HyperBlendField | TemplateField, points: Tensor, layers: Layers
+    ) -> Float[Tensor, "b n m"]:
+        return blend(points, layers, field.fusion, self.config.blend)
 
     def field(
         self,
@@ -285,29 +261,55 @@ class ImFace(nn.Module):
         The pass is written out instead of asked from autograd, so that losses on the gradients
         reach weights and codes without a double backward. Works inside ``torch.no_grad`` too.
         """
-        e, i, t = self.expression_field, self.identity_field, self.template_field
-        deformation, e_back = blend_and_pullback(points, condition.expression_layers, e.fusion)
-        neutral_points = self._warp(points, deformation)
+        form = self.config.blend
+        if self.config.disentangle:
+            deformation, e_back = blend_and_pullback(
+                points, condition.expression_layers, self.expression_field.fusion, form
+            )
+            neutral_points = self._warp(points, deformation)
+        else:
+            neutral_points, deformation = points, torch.zeros_like(points)
         if bypass_expression is not None:
             bypass = bypass_expression[:, None, None]
             neutral_points = torch.where(bypass, points, neutral_points)
         identity_raw, i_back = blend_and_pullback(
-            neutral_points, condition.identity_layers, i.fusion
+            neutral_points, condition.identity_layers, self.identity_field.fusion, form
         )
         motion, correction = identity_raw[..., :-1], identity_raw[..., -1:]
         template_points = self._warp(neutral_points, motion)
-        value, t_back = blend_and_pullback(template_points, self._template_layers(), t.fusion)
+        template_layers = self.template_field.layers(self.template_anchors)
+        value, t_back = blend_and_pullback(
+            template_points, template_layers, self.template_field.fusion, form
+        )
 
         ones = torch.ones_like(value)
         direct, of_motion = self._warp_pullback(neutral_points, motion, t_back(ones))
-        neutral_gradient = direct + i_back(torch.cat([of_motion, ones], dim=-1))
-        direct, of_deformation = self._warp_pullback(points, deformation, neutral_gradient)
-        gradient = direct + e_back(of_deformation)
+        gradient = neutral_gradient = direct + i_back(torch.cat([of_motion, ones], dim=-1))
+        if self.config.disentangle:
+            direct, of_deformation = self._warp_pullback(points, deformation, neutral_gradient)
+            gradient = direct + e_back(of_deformation)
         if bypass_expression is not None:
             gradient = torch.where(bypass, neutral_gradient, gradient)
         sdf = (value + correction)[..., 0]
         output = FieldOutput(sdf, correction[..., 0], neutral_points, template_points, deformation)
         return output, gradient, neutral_gradient
+
+    def refined_sdf(
+        self, points: Float[Tensor, "b n 3"], condition: Condition
+    ) -> Float[Tensor, "b n"]:
+        """f(x + r n): the field with the refinement's detail (ImFace++, sec. 6 of docs/imface.md).
+
+        r = DISPLACEMENT tanh(R(x'')) / (1 + (f(x) / BAND)^4) moves the point along the field's unit
+        gradient n at x, which is taken as a constant. Differentiable in everything else as often
+        as one likes: R is trained through this function's gradient in x.
+        """
+        _, gradient, _ = self.field_and_gradients(points.detach(), condition.detach())
+        direction = torch.nn.functional.normalize(gradient.detach(), dim=-1)
+        coarse = self.field(points, condition)
+        raw = self._blend(self.detail_field, coarse.template_points, condition.detail_layers)
+        reach = DISPLACEMENT / (1 + (coarse.sdf / BAND) ** 4)
+        moved = points + (reach * torch.tanh(raw[..., 0])).unsqueeze(-1) * direction
+        return self.field(moved, condition).sdf
 
     def _warp(
         self, points: Float[Tensor, "b n 3"], raw: Float[Tensor, "b n m"]
@@ -344,20 +346,28 @@ def parameter_counts(model: ImFace) -> dict[str, int]:
     def numel(*parts: nn.Module) -> int:
         return sum(p.numel() for part in parts for p in part.parameters())
 
+    def fusion_of(field: nn.Module) -> list[nn.Module]:
+        return [] if field.fusion is None else [field.fusion]
+
     counts = {
         "identity_codes": numel(model.identity_codes),
         "expression_codes": numel(model.expression_codes),
         "observed_landmark_net": numel(model.observed_landmark_net),
-        "neutral_landmark_net": numel(model.neutral_landmark_net),
-        "template_siren": numel(model.template_field.siren),
-        "template_fusion": numel(model.template_field.fusion),
+        "template_siren": numel(model.template_field) - numel(*fusion_of(model.template_field)),
+        "template_fusion": numel(*fusion_of(model.template_field)),
         "template_landmarks": model.template_landmarks.numel(),
     }
-    for name in ("expression", "identity"):
-        part = getattr(model, f"{name}_field")
+    for name in ("neutral_landmark_net", "detail_codes"):
+        if hasattr(model, name):
+            counts[name] = numel(getattr(model, name))
+    for name in ("expression", "identity", "detail"):
+        part = getattr(model, f"{name}_field", None)
+        if part is None:
+            continue
         counts[f"{name}_hyper"] = numel(part.hyper)
-        counts[f"{name}_fusion"] = numel(part.fusion)
-        counts[f"{name}_unread"] = sum(out * (fan_in + 1) for out, fan_in in part.shapes)
+        counts[f"{name}_fusion"] = numel(*fusion_of(part))
+        if model.config.blend == "fused" and name != "detail":
+            counts[f"{name}_unread"] = sum(out * (fan_in + 1) for out, fan_in in part.shapes)
     return {**counts, "total": sum(counts.values())}
 
 

@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,9 @@ log = logging.getLogger(__name__)
 
 TERMS = [field.name for field in fields(LossWeights)]
 
+AT_ONCE = {"cpu": 2048, "cuda": 131072}
+"""Points that pass through the fields together, by device: on a CPU what its caches hold."""
+
 
 def train(
     index: str | Path,
@@ -55,6 +59,8 @@ def train(
     """
     config = from_settings(TrainSettings, settings, "imface")
     data = open_training_set(index, samples)
+    if config.train.mirror:
+        data = data.with_mirror_images()
     steps = number_of_steps(config.train, len(data.scans))
     device = choose_device(config.train.device)
     checkpoints = Checkpoints(work, fingerprint(config, data, device))
@@ -112,7 +118,8 @@ def make_optimiser(model: ImFace, config: TrainConfig) -> torch.optim.Adam:
     The code tables are dense parameters: codes absent from a batch move on by their momentum. A
     lazy Adam would be another optimiser (the release trains like this).
     """
-    codes = [model.identity_codes.weight, model.expression_codes.weight]
+    tables = (model.identity_codes, model.expression_codes, getattr(model, "detail_codes", None))
+    codes = [table.weight for table in tables if table is not None]
     held = {id(code) for code in codes}
     weights = [parameter for parameter in model.parameters() if id(parameter) not in held]
     code_rate = config.code_learning_rate or config.learning_rate
@@ -196,7 +203,7 @@ class Loop:
         progress = Progress("imface_train", self.steps, self.step)
         saved = began = time.monotonic()
         before = self.seconds
-        with ThreadPoolExecutor(1) as reader:
+        with ThreadPoolExecutor(1) as reader, self._pool() as self.pool:
             batch = reader.submit(self._batch, self.step)
             while self.step < self.steps:
                 ready, batch = batch.result(), reader.submit(self._batch, self.step + 1)
@@ -213,6 +220,12 @@ class Loop:
                     saved = time.monotonic()
         progress.close()
 
+    def _pool(self) -> AbstractContextManager[ThreadPoolExecutor | None]:
+        """Threads for the parts of a batch: on a CPU two small passes beat one on two cores."""
+        if self.device.type != "cpu" or self.threads == 1:
+            return nullcontext()
+        return ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,))
+
     def _batch(self, step: int) -> Any:
         config = self.config
         return self.data.batch(config.seed, step, config.batch_scans, config.points)
@@ -223,17 +236,23 @@ class Loop:
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * factor
         self.optimiser.zero_grad()
-        terms = losses.weighted(losses.training_terms(self.model, batch), self.config.weights)
-        loss = torch.stack(list(terms.values())).sum()
-        total = loss.item()
+        refine = self.model.config.detail_dim > 0 and (
+            self.step >= self.config.refine_from * self.steps
+        )
+        at_once = self.config.at_once or AT_ONCE[self.device.type]
+        workers = 1 if self.pool is None else self.threads
+        terms = losses.backward(
+            self.model, batch, self.config.weights, at_once, refine, self.pool, workers
+        )
+        total = torch.stack(list(terms.values())).sum().item()
         if not math.isfinite(total):
             raise TrainingError(
                 f"step {self.step}: the loss is {total}. Lower imface.train.learning_rate "
                 f"(now {self.config.learning_rate:g}) and start again."
             )
-        loss.backward()
         self.optimiser.step()
-        self.sums += torch.stack([terms[name].detach() for name in TERMS])
+        zero = self.sums.new_zeros(())
+        self.sums += torch.stack([terms.get(name, zero) for name in TERMS])
         self.since_row += 1
         return total
 

@@ -7,6 +7,7 @@ from facemill.data.demo.cage import MERIDIANS, ROWS
 from facemill.data.demo.grid import EYE_COLUMNS, MOUTH_CORNER, N_COLUMNS, Grid
 from facemill.data.demo.hair import hair_cover
 from facemill.data.demo.lids import eye_zone
+from facemill.data.landmarks import OPPOSITE
 
 # Left half of each landmark line as (column, row, on the upper edge of a slit).
 _JAW = [(0, 14), (12, 14), (22, 15), (30, 15), (38, 17), (41, 23), (42, 28), (42, 36), (42, 46)]
@@ -52,19 +53,8 @@ def landmark_vertices(grid: Grid) -> Int[np.ndarray, "68"]:
     numbers = np.full(68, -1)
     for landmark, (column, row, upper) in left.items():
         numbers[landmark] = grid.at(column, row, upper)
-        numbers[MIRRORED[landmark]] = grid.at(-column, row, upper)
+        numbers[OPPOSITE[landmark]] = grid.at(-column, row, upper)
     return numbers
-
-
-MIRRORED = np.array(
-    [16 - k for k in range(17)]
-    + [43 - k for k in range(17, 27)]
-    + [27, 28, 29, 30, 35, 34, 33, 32, 31]
-    + [45, 44, 43, 42, 47, 46, 39, 38, 37, 36, 41, 40]
-    + [54, 53, 52, 51, 50, 49, 48, 59, 58, 57, 56, 55]
-    + [64, 63, 62, 61, 60, 67, 66, 65]
-)
-"""Landmark across the sagittal plane of each landmark."""
 
 
 def regions(grid: Grid) -> dict[str, np.ndarray]:

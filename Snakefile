@@ -32,6 +32,7 @@ localrules:
     all,
     prepare,
     imface_layout,
+    imface_release,
 
 
 rule all:
@@ -52,3 +53,8 @@ rule imface_layout:
     input:
         rules.imface_layout_template.output,
         collect(rules.imface_layout_person.output, person=PEOPLE),
+
+
+rule imface_release:
+    input:
+        collect(rules.imface_release_variant.output, variant=VARIANTS),

@@ -152,3 +152,29 @@ rule imface_ablation:
     shell:
         "python workflow/scripts/imface_table.py --scores {input.scores:q} "
         "--index {input.index:q} --out {output:q} &> {log:q}"
+
+
+rule imface_release_variant:
+    # A trained model to give away: weights of half the size, and a card with checksum and scores.
+    input:
+        model="<results>/imface/{variant}/model.safetensors",
+        table="<results>/tables/imface.csv",
+    output:
+        weights="<results>/release/imface_{variant}.safetensors",
+        card="<results>/release/imface_{variant}.json",
+    log:
+        "<logs>/imface_release/{variant}.log",
+    benchmark:
+        "<benchmarks>/imface_release/{variant}.jsonl"
+    conda:
+        "../../envs/torch.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 3000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        kind=KIND,
+        code=CODE["imface_release"],
+    shell:
+        "python workflow/scripts/imface_release.py --model {input.model:q} --table {input.table:q} "
+        "--dataset {params.kind:q} --weights {output.weights:q} --card {output.card:q} &> {log:q}"

@@ -167,7 +167,7 @@ rule imface_release_variant:
     benchmark:
         "<benchmarks>/imface_release/{variant}.jsonl"
     conda:
-        "../../envs/torch.yaml"
+        "../../envs/figures.yaml"
     threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,

@@ -9,9 +9,9 @@ from facemill import configuration
 from facemill.errors import ConfigError
 from facemill.imface.config import ExtractionConfig, FitConfig, ModelConfig, TrainConfig
 from facemill.imface.figures import FigureConfig
-from facemill.mesh.linear_model import LinearModelConfig
 from facemill.mesh.prepare import PrepareSettings
 from facemill.mesh.samples import SampleSettings
+from facemill.mesh.surface_fit import BaselineConfig
 from facemill.metrics.geometry import EvaluateConfig
 from facemill.render.views import ViewSettings
 from facemill.training.settings import from_settings
@@ -173,7 +173,7 @@ def test_defaults_are_those_of_the_library(schema, key, cls):
     [
         ("mesh", PrepareSettings),
         ("sdf", SampleSettings),
-        ("baselines", LinearModelConfig),
+        ("baselines", BaselineConfig),
         ("views", ViewSettings),
     ],
 )

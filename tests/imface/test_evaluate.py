@@ -1,10 +1,12 @@
 """The way from a trained model to the table, whole, at toy size."""
 
+import math
+
 import pytest
 
 from facemill.errors import DataError
 from facemill.files import write_json
-from facemill.imface.evaluate import table
+from facemill.imface.evaluate import intervals, people, table
 from facemill.imface.fit import fit_person
 from facemill.mesh.linear_model import fit_person as fit_linear
 from facemill.mesh.linear_model import train_linear_model
@@ -53,6 +55,16 @@ def test_from_model_to_table(tiny_imface, tmp_path):
     assert value[FLOOR, seen, "chamfer_sampled"] < value["mean", seen, "chamfer_sampled"]
     assert {r.split for r in rows} == {seen, "unseen people, unseen expressions"}
     assert {r.n for r in rows if r.split == seen} == {3}
+
+    by_person = people(paths, data.index, tmp_path / "people.csv")
+    assert {r.person for r in by_person} == {person}
+    assert {(r.method, r.split, r.metric): r.value for r in by_person} == pytest.approx(value)
+    spans = intervals(paths, data.index, tmp_path / "intervals.csv")
+    difference = {(r.method, r.split, r.metric): r for r in spans}[
+        "se3 - pca", seen, "point_to_surface_mean"
+    ]
+    assert difference.value == pytest.approx(error["se3"] - error["pca"])
+    assert math.isnan(difference.low), "one person makes no interval"
 
 
 def test_index_without_a_split_is_named(tmp_path):

@@ -5,15 +5,14 @@ from synthetic_faces import EXPRESSIONS, UNSEEN, face, write_dataset
 from facemill.data.packs import FacePack, SamplePack
 from facemill.errors import ConfigError, DataError
 from facemill.mesh.linear_model import (
-    LinearModelConfig,
     fit_person,
     fit_to_surface,
     load_linear_model,
     principal_components,
-    surface_samples,
     train_linear_model,
 )
 from facemill.mesh.surface import Mesh
+from facemill.mesh.surface_fit import BaselineConfig, surface_samples
 from facemill.metrics.scores import evaluate_person, read_fit
 
 QUICK = {"components": 12, "points": 2000, "iterations": 12}
@@ -79,7 +78,7 @@ def test_fit_without_correspondence_finds_a_face_of_the_model(trained):
     from facemill.mesh.sampling import sample_surface
 
     samples = sample_surface(target, 3000, rng)
-    config = LinearModelConfig(**QUICK)
+    config = BaselineConfig(**QUICK)
     found = fit_to_surface(model, samples.points, samples.normals, config)
     error = np.linalg.norm(model.vertices(found) - target.vertices, axis=1)
     before = np.linalg.norm(model.mean - target.vertices, axis=1)
@@ -90,7 +89,7 @@ def test_outliers_and_turned_normals_do_not_pull(dataset, trained):
     model = load_linear_model(trained)
     pack = SamplePack(dataset.samples(dataset.test[0]))
     points, normals = surface_samples(pack, "1_neutral", 2000, np.random.default_rng(0))
-    config = LinearModelConfig(**QUICK)
+    config = BaselineConfig(**QUICK)
     clean = fit_to_surface(model, points, normals, config)
     far = points[:200] + np.array([0, 0, 30.0])
     turned = normals[:200] @ np.diag([1.0, 1.0, -1.0])

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -86,6 +88,43 @@ def test_sampling_floor_is_that_of_a_random_point_set():
     assert metrics["chamfer_sampled_floor"] == pytest.approx(expected, rel=0.03)
 
 
+def test_published_number_of_samples_has_the_floor_of_the_face_s_area():
+    face = face_sheet()
+    config = EvaluateConfig(points=150_000, exact_points=2_000, icp_points=2_000)
+    metrics = measured(face, face, config)
+    a, b, c = face.vertices[face.faces].transpose(1, 0, 2)
+    area = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1).sum()
+    floor = metrics["chamfer_sampled_floor"]
+    assert floor == pytest.approx(0.5 * np.sqrt(area / 150_000), rel=0.02)
+    assert 0.2 < floor < 0.3, "a face sheet of 25 000 to 50 000 mm^2"
+    for name in ("chamfer_sampled", "chamfer_sampled_icp"):
+        assert metrics[name] == pytest.approx(floor, rel=0.02)
+    assert metrics["point_to_surface_mean"] < 1e-6
+    assert metrics["point_to_surface_mean_inner"] < 1e-6
+
+
+def test_full_and_inner_face_are_measured_with_and_without_alignment():
+    face = face_sheet()
+    metrics = measured(face, face)
+    exact = ["point_to_surface_mean", "normal_angle_mean", "accuracy_mean", "completeness_mean"]
+    exact += [f"f_score_{t}mm" for t in ("0.5", "1", "2")]
+    sampled = ["chamfer_sampled", *(f"f_score_{t}mm_sampled" for t in ("0.5", "1", "2"))]
+    for name in (*exact, *sampled):
+        assert {f"{name}{end}" for end in ("", "_inner", "_icp", "_inner_icp")} <= set(metrics)
+    for name in sampled:
+        assert {f"{name}_floor", f"{name}_inner_floor"} <= set(metrics)
+
+
+def test_f_scores_of_a_comparison_grow_with_the_threshold():
+    face, rng = face_sheet(), np.random.default_rng(0)
+    bent = Mesh(face.vertices + rng.normal(0, 0.8, face.vertices.shape), face.faces)
+    metrics = measured(bent, face)
+    for kind in ("", "_sampled"):
+        for end in ("", "_inner", "_icp", "_inner_icp"):
+            half, one, two = (metrics[f"f_score_{t}mm{kind}{end}"] for t in ("0.5", "1", "2"))
+            assert half < one < two
+
+
 def test_offset_by_one_millimetre_shows_without_alignment_and_vanishes_with_it():
     face = face_sheet()
     metrics = measured(moved(face, Similarity(translation=np.array([0, 0, 1.0]))), face)
@@ -94,6 +133,8 @@ def test_offset_by_one_millimetre_shows_without_alignment_and_vanishes_with_it()
     slope = np.abs(normals[:, 2]).sum() / np.linalg.norm(normals, axis=1).sum()
     assert metrics["point_to_surface_mean"] == pytest.approx(slope, abs=0.03)
     assert metrics["point_to_surface_mean_icp"] < 0.06
+    assert metrics["point_to_surface_mean_inner_icp"] < 0.06
+    assert metrics["f_score_0.5mm"] < 50 < 99 < metrics["f_score_0.5mm_icp"]
     assert metrics["chamfer_sampled_icp"] < 1.1 * metrics["chamfer_sampled_floor"]
     assert metrics["chamfer_sampled"] > 1.2 * metrics["chamfer_sampled_icp"]
 
@@ -153,6 +194,15 @@ def test_icp_brings_a_turned_face_back():
     points = face.vertices[rng.permutation(len(face.vertices))]
     back = rigid_icp(off.apply(points), points, tolerance=1e-5, iterations=200)
     assert np.linalg.norm(back.apply(off.apply(points)) - points, axis=1).mean() < 0.05
+
+
+def test_every_metric_is_defined_on_the_page_of_metrics(repository):
+    page = (repository / "docs/metrics.md").read_text(encoding="utf-8")
+    defined = set(re.findall(r"`([a-z0-9_.]+)`", page))
+    for name in measured(flat_sheet(), flat_sheet()):
+        for ending in ("_floor", "_icp", "_inner"):
+            name = name.removesuffix(ending)
+        assert name in defined, name
 
 
 def test_every_metric_has_a_unit():

@@ -45,7 +45,16 @@ def test_the_ict_preset_fetches_the_model_or_takes_a_packed_copy(fresh_project, 
 
 
 @pytest.mark.parametrize(
-    "target", ["imface_table", "imface_interpolation", "data_sheet", "viewer", "prepare"]
+    "target",
+    [
+        "imface_table",
+        "imface_people",
+        "imface_intervals",
+        "imface_interpolation",
+        "data_sheet",
+        "viewer",
+        "prepare",
+    ],
 )
 def test_a_figure_or_table_is_a_target_by_its_name(fresh_project, target):
     answer = fresh_project.snakemake("-n", target)

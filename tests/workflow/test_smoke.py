@@ -41,9 +41,24 @@ def test_tables_are_tidy_and_hold_all_methods_and_splits(smoke):
         with open(smoke.results() / "tables" / f"{name}.csv", newline="") as file:
             rows = list(csv.DictReader(file))
         assert list(rows[0]) == ["system", "method", "split", "metric", "unit", "value", "n"]
-        assert {"se3", "pca", "mean"} <= {row["method"] for row in rows}
+        assert {"se3", "pca", "bilinear", "nearest", "mean"} <= {row["method"] for row in rows}
         assert {"seen", "unseen"} <= {row["split"].split()[-2] for row in rows}
         assert all(float(row["value"]) == float(row["value"]) for row in rows)
+
+
+def test_people_and_intervals_hold_the_same_means(smoke):
+    def means(name):
+        with open(smoke.results() / "tables" / f"{name}.csv", newline="") as file:
+            return list(csv.DictReader(file))
+
+    key = ("method", "split", "metric")
+    spans = {tuple(row[k] for k in key): row for row in means("imface_intervals")}
+    for row in means("imface"):
+        assert float(spans[tuple(row[k] for k in key)]["value"]) == pytest.approx(
+            float(row["value"]), abs=2e-6
+        )
+    assert {"se3 - pca", "bilinear - pca"} <= {method for method, _, _ in spans}
+    assert len({row["person"] for row in means("imface_people")}) == 2
 
 
 def test_the_index_keeps_test_people_out_of_training(smoke):
@@ -58,6 +73,8 @@ def test_the_report_holds_everything_and_asks_nobody(smoke):
         assert f"id='{figure}'" in page
     assert page.count("data:image/png;base64,") == len(FIGURES)
     assert "point to surface mean" in page
+    for title in ("All methods", "ImFace: intervals over people", "ImFace: person by person"):
+        assert title in page
     assert "<iframe" in page
     outside = re.findall(r"(?:src|href)=['\"](?!data:|#)([^'\"]+)", page.split("srcdoc=")[0])
     assert not outside

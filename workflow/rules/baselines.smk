@@ -1,13 +1,17 @@
-# What every system is measured against: a linear model and the mean of the training faces.
+# What every system is measured against: a linear and a bilinear model of the training faces, their
+# mean, and the nearest one of them.
 
 # As many components as ImFace has latent numbers, unless the configuration says otherwise.
 LATENT = (
-    config["imface"]["model"]["identity_dim"]
-    + config["imface"]["model"]["expression_dim"]
+    config["imface"]["model"]["identity_dim"],
+    config["imface"]["model"]["expression_dim"],
 )
-LINEAR_MODEL = settings(
+BASELINE_SETTINGS = settings(
     "seed",
-    **config["baselines"] | {"components": config["baselines"]["components"] or LATENT},
+    **config["baselines"]
+    | {"components": config["baselines"]["components"] or sum(LATENT)},
+    identity_components=LATENT[0],
+    expression_components=LATENT[1],
     crop_radius=config["mesh"]["crop_radius"],
 )
 
@@ -32,7 +36,7 @@ rule baseline_train:
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
         faces=lambda wildcards, input: str(Path(input.packs[0]).parent),
-        settings=LINEAR_MODEL,
+        settings=BASELINE_SETTINGS,
         code=CODE["baseline_train"],
     shell:
         "python workflow/scripts/baseline_train.py --index {input.index:q} "
@@ -40,7 +44,7 @@ rule baseline_train:
 
 
 rule baseline_fit:
-    # One unseen person, given the same points as the systems.
+    # The linear model or the mean for one unseen person, given the same points as the systems.
     input:
         model="<results>/baselines/linear_model.npz",
         samples="<results>/samples/{person}.npy",
@@ -51,6 +55,8 @@ rule baseline_fit:
         "<logs>/baseline_fit/{method}/{person}.log",
     benchmark:
         "<benchmarks>/baseline_fit/{method}/{person}.jsonl"
+    wildcard_constraints:
+        method="mean|pca",
     conda:
         "../../envs/mesh.yaml"
     threads: 1
@@ -58,9 +64,92 @@ rule baseline_fit:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
     params:
-        settings=LINEAR_MODEL,
+        settings=BASELINE_SETTINGS,
         code=CODE["baseline_fit"],
     shell:
         "python workflow/scripts/baseline_fit.py --model {input.model:q} "
         "--method {wildcards.method:q} --samples {input.samples:q} "
+        "--settings {params.settings:q} --out {output:q} &> {log:q}"
+
+
+rule baseline_bilinear_train:
+    # Tucker model of the training meshes, person by expression.
+    input:
+        index="<results>/index.json",
+        manifests=collect("<results>/faces/{person}.json", person=TRAIN),
+        packs=ancient(collect("<results>/faces/{person}.npz", person=TRAIN)),
+    output:
+        ensure("<results>/baselines/bilinear_model.npz", non_empty=True),
+    log:
+        "<logs>/baseline_bilinear_train.log",
+    benchmark:
+        "<benchmarks>/baseline_bilinear_train.jsonl"
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 4
+    resources:
+        mem_mb=lambda wildcards, attempt: 8000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        faces=lambda wildcards, input: str(Path(input.packs[0]).parent),
+        settings=BASELINE_SETTINGS,
+        code=CODE["baseline_bilinear_train"],
+    shell:
+        "python workflow/scripts/baseline_bilinear_train.py --index {input.index:q} "
+        "--faces {params.faces:q} --settings {params.settings:q} --out {output:q} &> {log:q}"
+
+
+rule baseline_bilinear_fit:
+    # The bilinear model for one unseen person, given the same points as the systems.
+    input:
+        model="<results>/baselines/bilinear_model.npz",
+        samples="<results>/samples/{person}.npy",
+        manifest="<results>/samples/{person}.json",
+    output:
+        ensure("<results>/baselines/bilinear/fit/{person}.npz", non_empty=True),
+    log:
+        "<logs>/baseline_bilinear_fit/{person}.log",
+    benchmark:
+        "<benchmarks>/baseline_bilinear_fit/{person}.jsonl"
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 4000 * attempt,
+        runtime=lambda wildcards, attempt: 60 * attempt,
+    params:
+        settings=BASELINE_SETTINGS,
+        code=CODE["baseline_bilinear_fit"],
+    shell:
+        "python workflow/scripts/baseline_bilinear_fit.py --model {input.model:q} "
+        "--samples {input.samples:q} --settings {params.settings:q} --out {output:q} &> {log:q}"
+
+
+rule baseline_nearest_fit:
+    # The nearest training scan to each scan of one unseen person, by the same points.
+    input:
+        index="<results>/index.json",
+        manifests=collect("<results>/faces/{person}.json", person=TRAIN),
+        packs=ancient(collect("<results>/faces/{person}.npz", person=TRAIN)),
+        samples="<results>/samples/{person}.npy",
+        manifest="<results>/samples/{person}.json",
+    output:
+        ensure("<results>/baselines/nearest/fit/{person}.npz", non_empty=True),
+    log:
+        "<logs>/baseline_nearest_fit/{person}.log",
+    benchmark:
+        "<benchmarks>/baseline_nearest_fit/{person}.jsonl"
+    conda:
+        "../../envs/mesh.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 2000 * attempt,
+        runtime=lambda wildcards, attempt: 120 * attempt,
+    params:
+        faces=lambda wildcards, input: str(Path(input.packs[0]).parent),
+        settings=BASELINE_SETTINGS,
+        code=CODE["baseline_nearest_fit"],
+    shell:
+        "python workflow/scripts/baseline_nearest_fit.py --index {input.index:q} "
+        "--faces {params.faces:q} --samples {input.samples:q} "
         "--settings {params.settings:q} --out {output:q} &> {log:q}"

@@ -32,7 +32,7 @@ try:
     RESULTS, WORK, TREE = f"results/{NAME}", f"work/{NAME}", str(sources.tree(config))
 except FacemillError as error:
     sys.exit(f"error: {error}")
-BASELINES, SYSTEMS = ["mean", "pca"], ["imface"]
+BASELINES, SYSTEMS = ["pca", "bilinear", "nearest", "mean"], ["imface"]
 
 
 def gpu(wildcards):

@@ -84,7 +84,7 @@ rule imface_fit:
 
 
 rule imface_table:
-    # All variants and both baselines, over seen and unseen expressions of unseen people.
+    # All variants and the baselines, over seen and unseen expressions of unseen people.
     input:
         index="<results>/index.json",
         scores=collect(

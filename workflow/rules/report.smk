@@ -8,6 +8,7 @@ localrules:
 FIGURES = ["data_sheet", "mesh_figure", "views_sheet", "imface_reconstruction"]
 FIGURES += ["imface_interpolation"] if len(TEST) > 1 else []
 FIGURES += ["imface_expressions", "imface_transfer", "imface_curves"]
+TABLES = ["compare", "imface_intervals", "imface_people"]
 
 
 rule compare_table:
@@ -71,9 +72,9 @@ rule report:
     # One page with everything in it, to be opened without a network.
     input:
         index="<results>/index.json",
-        tables=["<results>/tables/compare.csv"],
+        tables=collect("<results>/tables/{table}.csv", table=TABLES),
         figures=collect("<results>/figures/{figure}.png", figure=FIGURES),
-        captions=collect("workflow/report/{figure}.rst", figure=FIGURES),
+        captions=collect("workflow/report/{shown}.rst", shown=FIGURES + TABLES[1:]),
         viewer="<results>/report/viewer.html",
         runs=collect("<results>/imface/{variant}/run.json", variant=VARIANTS),
     output:

@@ -13,11 +13,13 @@ from typing import Any
 
 from facemill.data.index import load_index
 from facemill.files import read_json, require_file, writing
-from facemill.metrics.tables import as_markdown, read_table
+from facemill.metrics.readable import readable
 
 STYLE = Path(__file__).parent / "assets" / "report.css"
 TITLES = {
     "compare": "All methods",
+    "imface_intervals": "ImFace: intervals over people",
+    "imface_people": "ImFace: person by person",
     "data_sheet": "People and expressions",
     "mesh_figure": "From scan to samples",
     "views_sheet": "Views",
@@ -122,10 +124,10 @@ def section(title: str, *blocks: str) -> str:
 
 
 def table_block(path: str | Path, words: Mapping[str, str]) -> str:
-    """A tidy table as one readable table per split, best values in bold, with the CSV inside."""
+    """A tidy table as readable tables by split, with the CSV inside."""
     source = require_file(path, AGAIN).read_text(encoding="utf-8")
-    readable = tables_from_markdown(as_markdown(read_table(path)))
-    return f"<h3>{html.escape(title_of(path))}</h3>{caption(path, words)}{readable}" + details(
+    blocks = tables_from_markdown(readable(path))
+    return f"<h3>{html.escape(title_of(path))}</h3>{caption(path, words)}{blocks}" + details(
         f"{Path(path).name}, all metrics", source
     )
 

@@ -70,13 +70,6 @@ def f_score(
     return float(200.0 * precision * recall / total) if total > 0 else 0.0
 
 
-def sampled_distances(
-    ours: Float[np.ndarray, "n 3"], theirs: Float[np.ndarray, "m 3"]
-) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " m"]]:
-    """Distance to the nearest sample of the other set, both ways (accuracy, completeness)."""
-    return cKDTree(theirs).query(ours)[0], cKDTree(ours).query(theirs)[0]
-
-
 def inner_faces(target: Mesh, config: EvaluateConfig) -> Bool[np.ndarray, " f"]:
     """Triangles of the target sheet that are face: near the nose, no skirt, no hull filling."""
     corners = np.asarray(target.vertices, np.float64)[target.faces]
@@ -108,14 +101,22 @@ def exact_metrics(accuracy: OneWay, completeness: OneWay) -> dict[str, float]:
 
 
 def sampled_metrics(
-    ours: Float[np.ndarray, "n 3"], theirs: Float[np.ndarray, "m 3"]
+    ours: Float[np.ndarray, "n 3"],
+    theirs: Float[np.ndarray, "m 3"],
+    inner: Bool[np.ndarray, " m"],
 ) -> dict[str, float]:
-    """Chamfer distance in mm and F-score at 1 mm in percent, as ImFace's evaluation has them."""
-    a, c = sampled_distances(ours, theirs)
-    return {
-        "chamfer_sampled": float((a.mean() + c.mean()) / 2),
-        "f_score_1mm_sampled": f_score(a, c, 1.0),
-    }
+    """Chamfer distance in mm and F-scores in percent, as ImFace's evaluation has them.
+
+    ``inner`` tells which samples of the target lie on the inner face: ``*_inner`` counts these and
+    the samples of ours whose nearest one is among them.
+    """
+    a, nearest = cKDTree(theirs).query(ours)
+    c, _ = cKDTree(ours).query(theirs)
+    metrics = _chamfer_and_f(a, c)
+    on_inner = inner[nearest]
+    if on_inner.any() and inner.any():
+        metrics |= _named("inner", _chamfer_and_f(a[on_inner], c[inner]))
+    return metrics
 
 
 def compare(
@@ -126,26 +127,27 @@ def compare(
     ``*_inner``: the inner face alone. ``*_icp``: after a rigid alignment of the reconstruction.
     ``*_floor``: the target against a second sampling of itself, the least that samples can give.
     """
-    n, exact = config.points, min(config.exact_points, config.points)
-    theirs, again = sample_surface(target, n, rng), sample_surface(target, n, rng)
-    ours = sample_surface(reconstruction, n, rng)
-    few_ours, few_theirs = _first(ours, exact), _first(theirs, exact)
-
-    accuracy = one_way(few_ours, target)
-    completeness = one_way(few_theirs, reconstruction)
-    metrics = exact_metrics(accuracy, completeness)
-
+    theirs = sample_surface(target, config.points, rng)
+    again = sample_surface(target, config.points, rng)
+    ours = sample_surface(reconstruction, config.points, rng)
     inner = inner_faces(target, config)
-    on_inner, of_inner = inner[accuracy.face], inner[few_theirs.faces]
-    if on_inner.any() and of_inner.any():
-        inside = exact_metrics(_where(accuracy, on_inner), _where(completeness, of_inner))
-        metrics |= {f"{name}_inner": value for name, value in inside.items()}
+    of_inner = inner[theirs.faces]
 
-    metrics |= sampled_metrics(ours.points, theirs.points)
-    metrics |= _named(
-        "icp", _aligned_metrics(ours, few_ours, reconstruction, theirs, target, config)
+    k = config.icp_points
+    align = rigid_icp(ours.points[:k], theirs.points[: 5 * k])
+    moved = Mesh(align.apply(reconstruction.vertices), reconstruction.faces)
+    moved_ours = SurfaceSamples(
+        align.apply(ours.points), align.apply_to_normals(ours.normals), ours.faces
     )
-    return metrics | _named("floor", sampled_metrics(again.points, theirs.points))
+
+    metrics = _exact_full_and_inner(ours, reconstruction, theirs, target, inner, config)
+    metrics |= sampled_metrics(ours.points, theirs.points, of_inner)
+    aligned = _exact_full_and_inner(moved_ours, moved, theirs, target, inner, config)
+    aligned |= sampled_metrics(moved_ours.points, theirs.points, of_inner)
+    floor = sampled_metrics(again.points, theirs.points, of_inner)
+    # The target needs no alignment with itself: its floor is the same with and without.
+    floors = _named("floor", floor) | _named("icp_floor", floor)
+    return metrics | _named("icp", aligned) | floors
 
 
 def unit_of(metric: str) -> str:
@@ -155,22 +157,32 @@ def unit_of(metric: str) -> str:
     return "degree" if metric.startswith("normal_angle") else "mm"
 
 
-def _aligned_metrics(
+def _exact_full_and_inner(
     ours: SurfaceSamples,
-    few_ours: SurfaceSamples,
     reconstruction: Mesh,
     theirs: SurfaceSamples,
     target: Mesh,
+    inner: Bool[np.ndarray, " f"],
     config: EvaluateConfig,
 ) -> dict[str, float]:
-    """The published metrics, and the point-to-surface mean, after rigid alignment to the target."""
-    k = config.icp_points
-    align = rigid_icp(ours.points[:k], theirs.points[: 5 * k])
-    metrics = sampled_metrics(align.apply(ours.points), theirs.points)
-    moved = Mesh(align.apply(reconstruction.vertices), reconstruction.faces)
-    there = distance_to_mesh(align.apply(few_ours.points), target)[0]
-    back = distance_to_mesh(theirs.points[: len(few_ours.points)], moved)[0]
-    return metrics | {"point_to_surface_mean": float((there.mean() + back.mean()) / 2)}
+    """Exact metrics over the full sheet and, as ``*_inner``, over the inner face of the target."""
+    count = min(config.exact_points, config.points)
+    ours, theirs = _first(ours, count), _first(theirs, count)
+    accuracy, completeness = one_way(ours, target), one_way(theirs, reconstruction)
+    metrics = exact_metrics(accuracy, completeness)
+    on_inner, of_inner = inner[accuracy.face], inner[theirs.faces]
+    if on_inner.any() and of_inner.any():
+        inside = exact_metrics(_where(accuracy, on_inner), _where(completeness, of_inner))
+        metrics |= _named("inner", inside)
+    return metrics
+
+
+def _chamfer_and_f(
+    accuracy: Float[np.ndarray, " n"], completeness: Float[np.ndarray, " m"]
+) -> dict[str, float]:
+    """Mean and F-scores of distances between samples."""
+    scores = {f"f_score_{t:g}mm_sampled": f_score(accuracy, completeness, t) for t in THRESHOLDS}
+    return {"chamfer_sampled": float((accuracy.mean() + completeness.mean()) / 2)} | scores
 
 
 def _first(samples: SurfaceSamples, count: int) -> SurfaceSamples:

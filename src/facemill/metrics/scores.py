@@ -104,12 +104,13 @@ def read_scores(path: str | Path) -> list[Score]:
 
 
 def write_records(path: str | Path, columns: Sequence[str], records: Iterable[Any]) -> None:
-    """Write dataclasses as CSV, fields in their order, ``value`` with six decimals."""
+    """Write dataclasses as CSV, fields in their order, fractions with six decimals."""
     with writing(path) as part, open(part, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)
         for record in records:
-            writer.writerow({**vars(record), "value": f"{record.value:.6f}"}.values())
+            values = vars(record).values()
+            writer.writerow(f"{v:.6f}" if isinstance(v, float) else v for v in values)
 
 
 def read_records(

@@ -1,4 +1,4 @@
-"""Tidy tables: scores of many scans to one row per method, split and metric, and how to read them.
+"""Tidy tables: scores of many scans to one row per method, split and metric, or per person too.
 
 A table is a CSV with the columns ``system, method, split, metric, unit, value, n``; metrics are
 defined in docs/metrics.md.
@@ -8,11 +8,12 @@ import statistics
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from facemill.metrics.scores import Score, read_records, write_records
 
 TABLE_COLUMNS = ("system", "method", "split", "metric", "unit", "value", "n")
+PERSON_COLUMNS = ("system", "method", "person", "split", "metric", "unit", "value", "n")
 
 FLOOR = "sampling_floor"
 """The method under which the target compared with a second sampling of itself is listed."""
@@ -44,6 +45,30 @@ class Row:
     n: int
 
 
+@dataclass(frozen=True)
+class PersonRow:
+    """The mean of one metric over the ``n`` scans of one person."""
+
+    system: str
+    method: str
+    person: str
+    split: str
+    metric: str
+    unit: str
+    value: float
+    n: int
+
+
+class Group(NamedTuple):
+    """What a mean is taken over: the scans of one method in one split, by one metric."""
+
+    system: str
+    method: str
+    split: str
+    metric: str
+    unit: str
+
+
 def split_of(score: Score, split: Mapping[str, Any]) -> str:
     """``unseen people, seen expressions`` and the like, from an index's split."""
     people = "unseen" if score.person in split["test"] else "training"
@@ -51,19 +76,40 @@ def split_of(score: Score, split: Mapping[str, Any]) -> str:
     return f"{people} people, {expressions} expressions"
 
 
-def summarise(scores: Sequence[Score], split: Mapping[str, Any]) -> list[Row]:
-    """Mean over scans by system, method, split and metric, in the order of first appearance.
+def grouped(
+    scores: Sequence[Score], split: Mapping[str, Any]
+) -> dict[Group, dict[tuple[str, str], float]]:
+    """Values by (person, expression) in each group, in the order of first appearance.
 
     The floor is the target's own and the same for every method: it becomes a method of its own.
     """
-    groups: dict[tuple[str, str, str, str, str], dict[tuple[str, str], float]] = {}
+    groups: dict[Group, dict[tuple[str, str], float]] = {}
     for score in scores:
         metric = score.metric.removesuffix("_floor")
         method = score.method if metric == score.metric else FLOOR
         system = score.system if metric == score.metric else "data"
-        key = (system, method, split_of(score, split), metric, score.unit)
-        groups.setdefault(key, {})[score.person, score.expression] = score.value
-    return [Row(*key, statistics.fmean(of.values()), len(of)) for key, of in groups.items()]
+        group = Group(system, method, split_of(score, split), metric, score.unit)
+        groups.setdefault(group, {})[score.person, score.expression] = score.value
+    return groups
+
+
+def summarise(scores: Sequence[Score], split: Mapping[str, Any]) -> list[Row]:
+    """Mean over scans by system, method, split and metric."""
+    groups = grouped(scores, split)
+    return [Row(*group, statistics.fmean(of.values()), len(of)) for group, of in groups.items()]
+
+
+def summarise_people(scores: Sequence[Score], split: Mapping[str, Any]) -> list[PersonRow]:
+    """Mean over each person's scans by system, method, split and metric."""
+    rows = []
+    for group, of in grouped(scores, split).items():
+        by_person: dict[str, list[float]] = {}
+        for (person, _), value in of.items():
+            by_person.setdefault(person, []).append(value)
+        for person, values in by_person.items():
+            named = group._asdict() | {"person": person}
+            rows.append(PersonRow(**named, value=statistics.fmean(values), n=len(values)))
+    return rows
 
 
 def write_table(path: str | Path, rows: Iterable[Row]) -> None:
@@ -77,6 +123,20 @@ def read_table(path: str | Path) -> list[Row]:
         path,
         TABLE_COLUMNS,
         lambda row: Row(**{**row, "value": float(row["value"]), "n": int(row["n"])}),
+    )
+
+
+def write_people(path: str | Path, rows: Iterable[PersonRow]) -> None:
+    """Write a table of people with six decimals."""
+    write_records(path, PERSON_COLUMNS, rows)
+
+
+def read_people(path: str | Path) -> list[PersonRow]:
+    """Read a table of people; a file of another form raises a DataError that names it."""
+    return read_records(
+        path,
+        PERSON_COLUMNS,
+        lambda row: PersonRow(**{**row, "value": float(row["value"]), "n": int(row["n"])}),
     )
 
 
@@ -101,38 +161,42 @@ def as_markdown(rows: Sequence[Row], metrics: Sequence[str] = HEADLINE) -> str:
         values = {(row.system, row.method, row.metric): row for row in chosen}
         methods = list(dict.fromkeys((row.system, row.method) for row in chosen))
         methods.sort(key=lambda key: key[1] == FLOOR)  # the floor last
-        best = {metric: _best(metric, chosen) for metric in shown}
-        head = [f"{metric} [{_unit(metric, chosen)}]" for metric in shown]
+        best = {metric: best_of(metric, chosen) for metric in shown}
+        head = [f"{metric} [{unit_in(metric, chosen)}]" for metric in shown]
         lines = [["system", "method", *head, "n"]]
         for system, method in methods:
             cells = [values.get((system, method, metric)) for metric in shown]
             n = max((cell.n for cell in cells if cell), default=0)
-            lines.append(
-                [system, method, *(_cell(cell, best) for cell in cells), str(n)]
-            )  # fmt: skip
-        parts.append(f"**{split}**\n\n{_aligned(lines)}")
+            lines.append([system, method, *(_cell(cell, best) for cell in cells), str(n)])
+        parts.append(f"**{split}**\n\n{aligned(lines)}")
     return "\n\n".join(parts) + "\n"
 
 
-def _best(metric: str, rows: Sequence[Row]) -> float:
+def best_of(metric: str, rows: Sequence[Row] | Sequence[PersonRow]) -> float:
     """The best value among the methods; larger is better for F-scores only."""
     values = [row.value for row in rows if row.metric == metric and row.method != FLOOR]
     choose = max if metric.startswith("f_score") else min
     return choose(values, default=float("nan"))
 
 
-def _unit(metric: str, rows: Sequence[Row]) -> str:
+def unit_in(metric: str, rows: Iterable[Any]) -> str:
+    """The unit of a metric that some row has."""
     return next(row.unit for row in rows if row.metric == metric)
 
 
 def _cell(row: Row | None, best: Mapping[str, float]) -> str:
     if row is None:
         return ""
-    text = f"{row.value:.2f}" if row.unit in ("%", "degree") else f"{row.value:.3f}"
+    text = in_digits(row.value, row.unit)
     return f"**{text}**" if row.value == best[row.metric] and row.method != FLOOR else text
 
 
-def _aligned(lines: Sequence[Sequence[str]]) -> str:
+def in_digits(value: float, unit: str) -> str:
+    """A value with the digits that its unit deserves."""
+    return f"{value:.2f}" if unit in ("%", "degree") else f"{value:.3f}"
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
     """Markdown table whose columns also line up as plain text."""
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
     rule = ["-" * width for width in widths]

@@ -55,7 +55,7 @@ def test_people_are_lines_and_methods_columns_and_the_best_of_a_line_is_bold():
          person_row(FLOOR, value=0.1, system="data")]
     )  # fmt: skip
     title, _, head, _, first, second = text.splitlines()
-    assert title == "**s: point_to_surface_mean [mm]**"
+    assert title == "**s: point to surface mean [mm]**"
     assert head.split() == ["|", "person", "|", "imface", "se3", "|", "pca", "|", "n", "|"]
     assert "**1.000**" in first and "**2.000**" not in first
     assert "**3.000**" in second and "**4.000**" not in second

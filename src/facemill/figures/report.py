@@ -146,8 +146,9 @@ def tables_from_markdown(text: str) -> str:
                 "<tr>" + "".join(f"<td>{inline(cell)}</td>" for cell in row) + "</tr>"
                 for row in rows
             )
+            names = " class='two-names'" if head[:2] == ["system", "method"] else ""
             blocks.append(
-                f"<div class='wide'><table><thead><tr>{top}</tr></thead>"
+                f"<div class='wide'><table{names}><thead><tr>{top}</tr></thead>"
                 f"<tbody>{body}</tbody></table></div>"
             )
         elif lines:

@@ -53,7 +53,7 @@ def people_as_markdown(rows: Sequence[PersonRow], metrics: Sequence[str] = PEOPL
                 best = best_of(metric, own)
                 cells = [_number(values.get(key), own[0].unit, best) for key in methods]
                 lines.append([person, *cells, str(max(row.n for row in own))])
-            title = f"**{split}: {metric} [{unit_in(metric, chosen)}]**"
+            title = f"**{split}: {metric.replace('_', ' ')} [{unit_in(metric, chosen)}]**"
             parts.append(f"{title}\n\n{aligned(lines)}")
     return "\n\n".join(parts) + "\n"
 
@@ -79,8 +79,9 @@ def intervals_as_markdown(
         ]
         for key in methods:
             cells = [found.get((*key, metric)) for metric in shown]
-            n = max((cell.n for cell in cells if cell), default=0)
-            lines.append([_name(*key), *(_span(cell) for cell in cells), str(n)])
+            if any(cells):
+                n = max(cell.n for cell in cells if cell)
+                lines.append([_name(*key), *(_span(cell) for cell in cells), str(n)])
         parts.append(f"**{split}**\n\n{aligned(lines)}")
     return "\n\n".join(parts) + "\n"
 

@@ -9,7 +9,7 @@ from facemill.data.packs import FacePack, PreparedScan, SamplePack, write_face_p
 from facemill.errors import ConfigError
 from facemill.mesh.distance import distance_to_mesh, signed_distance_sheet
 from facemill.mesh.frames import Similarity
-from facemill.mesh.samples import SampleSettings, sample_person, sample_sheet
+from facemill.mesh.samples import SampleSettings, free_points, sample_person, sample_sheet
 from facemill.mesh.sheet import face_sheet, height, height_sheet
 
 SETTINGS = SampleSettings(surface_points=4700, free_points=300, seed=5)
@@ -92,6 +92,20 @@ def test_an_analytic_height_field_is_sampled_truly():
     z_above = free[over, 2] - h(free[over, 0], free[over, 1])
     clear = np.abs(z_above) > 0.02  # the triangles lie up to that much below the graph
     np.testing.assert_array_equal(free[over, 6][clear] > 0, z_above[clear] > 0)
+
+
+def test_points_near_the_surface_lie_straight_before_or_behind_it():
+    sheet = height_sheet(graph(lambda x, y: 20 - (x**2 + y**2) / 200, 60, 3).vertices)
+    settings = SampleSettings(100, 1000, near_share=0.8, near_distance=15.0)
+    points = free_points(sheet, settings, np.random.default_rng(0))
+    assert points.shape == (1000, 3)
+    assert (np.linalg.norm(points, axis=1) <= 100).all()
+    above = points[:, 2] - height(sheet, points[:, :2])
+    near = np.abs(above) <= 15.001
+    assert 0.8 <= near.mean() < 0.9  # those asked for, and few of the others
+    assert abs((above[near] > 0).mean() - 0.5) < 0.1
+    with pytest.raises(ConfigError, match=r"near_share, near_distance: 1\.5"):
+        SampleSettings(near_share=1.5)
 
 
 def test_published_counts_are_the_default():

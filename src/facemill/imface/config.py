@@ -156,6 +156,10 @@ class FitWeights:
     identity_code: float = 1e6
     expression_code: float = 1e6
     landmark_template: float = 100.0  # counts only where `landmarks` is true
+    refined_sdf: float = 3000.0  # of the refinement, where there is one (ImFace++)
+    refined_normal: float = 100.0
+    refined_eikonal: float = 50.0
+    detail_code: float = 1e3
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float, Float32
 
 from facemill.data.packs import SAMPLE_COLUMNS, FacePack, write_sample_pack
 from facemill.errors import ConfigError
@@ -30,6 +30,10 @@ class SampleSettings:
     """Points on the sheet (ImFace 1.6: 0.94 of 250 000)."""
     free_points: int = 15_000
     """Points in the crop ball (ImFace 1.6: the remaining 0.06)."""
+    near_share: float = 0.0
+    """Share of the free points straight before or behind a surface point (ImFace: none)."""
+    near_distance: float = 40.0
+    """Farthest that such a point lies from it along z, mm."""
     crop_radius: float = 100.0
     """Radius of the ball, mm."""
     seed: int = 0
@@ -40,6 +44,11 @@ class SampleSettings:
                 f"surface_points, free_points, crop_radius: {self.surface_points}, "
                 f"{self.free_points}, {self.crop_radius}, expected counts and a length above 0"
             )
+        if not 0 <= self.near_share <= 1 or not self.near_distance > 0:
+            raise ConfigError(
+                f"near_share, near_distance: {self.near_share}, {self.near_distance}, "
+                "expected a share from 0 to 1 and a length above 0"
+            )
 
 
 def sample_sheet(
@@ -49,11 +58,12 @@ def sample_sheet(
 
     Surface points are uniform by area over the whole sheet, including its steep steps and its
     border: it is one surface, the free distances are measured to all of it, and it is what a
-    reconstruction is compared with. Free points are uniform in the ball. Positions are rounded to
-    single precision before their distance is taken.
+    reconstruction is compared with. Free points are uniform in the ball, but for the share that is
+    wanted near the surface. Positions are rounded to single precision before their distance is
+    taken.
     """
     on = sample_surface(sheet, settings.surface_points, rng)
-    free = sample_ball(settings.free_points, settings.crop_radius, rng).astype(np.float32)
+    free = free_points(sheet, settings, rng).astype(np.float32)
     distance, gradient = signed_distance_sheet(free.astype(np.float64), sheet)
     size = np.maximum(np.abs(distance), SMALLEST_FREE_DISTANCE)
 
@@ -64,6 +74,24 @@ def sample_sheet(
     rows[len(on.points) :, 3:6] = gradient
     rows[len(on.points) :, 6] = np.where(distance < 0, -size, size)
     return rows[rng.permutation(len(rows))]
+
+
+def free_points(
+    sheet: Mesh, settings: SampleSettings, rng: np.random.Generator
+) -> Float[np.ndarray, "n 3"]:
+    """Points in the ball: some straight before or behind a surface point, the others anywhere.
+
+    Uniform points hardly ever fall into an open mouth, and where nothing says that there is air a
+    network may spread skin over it. Those that would leave the ball are drawn anywhere instead.
+    """
+    near = round(settings.near_share * settings.free_points)
+    points = (
+        sample_surface(sheet, near, rng).points.astype(np.float64) if near else np.empty((0, 3))
+    )
+    points[:, 2] += settings.near_distance * rng.uniform(-1, 1, near)
+    points = points[np.linalg.norm(points, axis=1) <= settings.crop_radius]
+    others = sample_ball(settings.free_points - len(points), settings.crop_radius, rng)
+    return np.concatenate([points, others])
 
 
 def sample_person(

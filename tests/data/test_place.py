@@ -5,13 +5,22 @@ import pytest
 from scipy.spatial.transform import Rotation
 from synthetic_faces import face, landmark_vertices
 
+from facemill.data import place as data_place
 from facemill.data.align import Reference
 from facemill.data.place import extent, place, require_head_size
 from facemill.errors import GeometryError
+from facemill.mesh import pose_search
 from facemill.mesh.frames import Similarity
 from facemill.mesh.pose_search import rotations
 from facemill.mesh.sampling import sample_surface
 from facemill.mesh.sheet import face_sheet
+
+
+@pytest.fixture(autouse=True)
+def fewer_rotations(monkeypatch):
+    """Enough for these simple faces, and quicker."""
+    monkeypatch.setattr(pose_search, "ROTATIONS", 100)
+
 
 MEAN = face(np.zeros(4), "1_neutral")
 REFERENCE = Reference(face_sheet(MEAN), MEAN.vertices[landmark_vertices()])
@@ -44,8 +53,9 @@ def test_a_scan_without_landmarks_is_found_in_any_pose(upside_down):
     assert found.similarity.scale == 1.0 and found.surface_residual < 2.0
 
 
-def test_an_unknown_unit_is_found_with_the_pose():
+def test_an_unknown_unit_is_found_with_the_pose(monkeypatch):
     moved = scan(1 / 37.0)
+    monkeypatch.setattr(data_place, "UNKNOWN_SIZES", (160.0, 220.0))
     found = place(moved.apply(POINTS), {}, REFERENCE, "unknown", 3.0, "a")
     assert found.similarity.scale == pytest.approx(37.0, rel=0.08)
     assert turn(found.similarity, moved.inverse()) < 8.0

@@ -87,7 +87,9 @@ def test_the_back_of_a_head_is_hidden_and_its_front_is_not():
     back = front * [1, 1, -1]
     points = np.concatenate([front, back])
     seen = point_cloud.in_front(points, point_cloud.spacing(front))
-    assert seen[:4000].mean() > 0.99
+    assert seen[:4000][front[:, 2] > 0.35 * RADIUS].mean() > 0.995, (
+        "only what is nearly upright may go"
+    )
     steep = np.abs(back[:, 2]) < 0.3 * RADIUS
     assert seen[4000:][~steep].mean() < 0.01
 
@@ -121,11 +123,20 @@ def test_samples_of_a_piece_are_true_of_the_whole_it_was_cut_from():
 
 
 def test_a_cloud_is_brought_to_the_face_frame_cropped_and_oriented():
-    points = dome(4000)
+    points = dome(8000) - [0, 0, 40]
+    middle = np.array([0, 0, -40.0])
+    back = (points - middle) * [1, 1, -1] + middle
     metres = Similarity(0.001, np.diag([1.0, -1, -1]), np.array([1.0, 2, 3]))
-    whole = PointCloud(metres.apply(np.concatenate([points, points * [1, 1, -1]])))
+    whole = PointCloud(metres.apply(np.concatenate([points, back])))
     seen = visible_surface(whole, metres.inverse(), 70.0, 10000, np.random.default_rng(0), "c")
-    assert len(seen.points) == 0 or np.linalg.norm(seen.points, axis=1).max() <= 70.0
+    assert np.linalg.norm(seen.points, axis=1).max() <= 70.0
+    outwards = (seen.points - middle) / RADIUS
+    np.testing.assert_allclose(np.linalg.norm(outwards, axis=1), 1.0)
+    assert (outwards[:, 2] > 0).all(), "the back is gone"
+    inner = np.linalg.norm(seen.points, axis=1) < 60
+    assert (seen.normals * outwards).sum(axis=1)[inner].min() > 0.98
+    few = visible_surface(whole, metres.inverse(), 70.0, 500, np.random.default_rng(0), "c")
+    assert len(few.points) == 500
 
 
 def test_too_few_points_are_refused_with_their_number():

@@ -23,8 +23,8 @@ FEWEST_POINTS = 300
 NORMAL_RADIUS = 4.0
 """mm; normals are estimated from about as many neighbours as a disc of this radius holds."""
 
-OUTLIER_RATIO = 3.0
-"""A point this many times lonelier than its neighbours is no part of the surface."""
+OUTLIER_RATIO, OUTLIER_LIMIT = 3.0, 10.0
+"""A point so many times lonelier than its neighbours, or than most, is no part of the surface."""
 
 BORDER_ANGLE = np.radians(120.0)
 """A point with no neighbour in a sector this wide lies on the border or beside a hole."""
@@ -99,20 +99,42 @@ def _from_text(path: Path) -> np.ndarray:
     return table
 
 
-def _from_ply(path: Path) -> np.ndarray:
-    import trimesh
+PLY_TYPES = {
+    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2",
+    "ushort": "u2", "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4",
+    "float": "f4", "float32": "f4", "double": "f8", "float64": "f8",
+}  # fmt: skip
 
+
+def _from_ply(path: Path) -> np.ndarray:
+    """The vertices of a PLY, its first element. (General readers stumble over 0 faces.)"""
+    content = path.read_bytes()
+    header, end, body = content.partition(b"end_header\n")
+    if not end:
+        header, end, body = content.partition(b"end_header\r\n")
+    words = [line.split() for line in header.decode("ascii", errors="replace").splitlines()]
     try:
-        scene = trimesh.load_scene(path, process=False)
-        parts = [part.metadata["_ply_raw"]["vertex"]["data"] for part in scene.geometry.values()]
-        names = ["x", "y", "z"] + (["nx", "ny", "nz"] if all("nx" in p for p in parts) else [])
-        columns = [[np.ravel(part[name]) for name in names] for part in parts]
-        return np.concatenate([np.stack(column, axis=1) for column in columns])
-    # A broken file makes the reader fail in ways of its own (struct, index, key errors).
-    except Exception as error:
+        form = next(line[1] for line in words if line[:1] == ["format"])
+        elements = [i for i, line in enumerate(words) if line[:1] == ["element"]]
+        kind, count = words[elements[0]][1:3]
+        own = words[elements[0] + 1 : elements[1] if len(elements) > 1 else None]
+        columns = [(line[2], PLY_TYPES[line[1]]) for line in own if line[:1] == ["property"]]
+        if not (end and kind == "vertex" and {"x", "y", "z"} <= {name for name, _ in columns}):
+            raise ValueError("no vertices with x, y, z come first")
+        if form == "ascii":
+            flat = np.array(body.split()[: int(count) * len(columns)], np.float64)
+            table = dict(zip((c for c, _ in columns), flat.reshape(int(count), -1).T, strict=True))
+        else:
+            order = {"binary_little_endian": "<", "binary_big_endian": ">"}[form]
+            types = np.dtype([(name, order + kind) for name, kind in columns])
+            table = np.frombuffer(body, types, int(count))
+        names = ["x", "y", "z"]
+        names += ["nx", "ny", "nz"] if {"nx", "ny", "nz"} <= {c for c, _ in columns} else []
+        return np.stack([np.asarray(table[name], np.float64) for name in names], axis=1)
+    except (StopIteration, IndexError, KeyError, ValueError) as error:
         raise DataError(
-            f"{path}: cannot be read as a PLY of points ({type(error).__name__}: {error}). "
-            "Export it again."
+            f"{path}: cannot be read as a PLY of points ({type(error).__name__}: {error}). The "
+            "file may be cut short: export it again."
         ) from None
 
 
@@ -135,16 +157,17 @@ def without_outliers(cloud: PointCloud, neighbours: int = 8) -> PointCloud:
     distance, near = cKDTree(points).query(points, k=neighbours + 1)
     lonely = distance[:, 1:].mean(axis=1)
     usual = np.median(lonely[near[:, 1:]], axis=1)
-    return cloud.take(lonely <= OUTLIER_RATIO * usual)
+    limit = np.minimum(OUTLIER_RATIO * usual, OUTLIER_LIMIT * np.median(lonely))
+    return cloud.take(lonely <= limit)
 
 
 def in_front(points: Float[np.ndarray, "n 3"], gap: float) -> Bool[np.ndarray, " n"]:
     """False where other points lie well in front (+z) of a point, as they do of the back of a head.
 
     Space is cut into columns along z, three gaps wide; in a column what lies behind the front by
-    more than its width, and by more than 8 mm, is hidden. A column has to be wider than the gaps
-    between points, or the back shows through the front, and the step deeper than a column is wide,
-    or steep skin hides itself.
+    more than twice its width, and by more than 8 mm, is hidden. A column has to be wider than the
+    gaps between points, or the back shows through the front, and the step deeper than a column is
+    wide, or steep skin hides itself.
     """
     width = 3.0 * gap
     cells = np.floor(points[:, :2] / width).astype(np.int64)
@@ -152,7 +175,7 @@ def in_front(points: Float[np.ndarray, "n 3"], gap: float) -> Bool[np.ndarray, "
     column = column.reshape(-1)
     front = np.full(column.max() + 1, -np.inf)
     np.maximum.at(front, column, points[:, 2])
-    return points[:, 2] >= front[column] - max(8.0, width)
+    return points[:, 2] >= front[column] - max(8.0, 2.0 * width)
 
 
 def front_normals(cloud: PointCloud, gap: float) -> Float[np.ndarray, "n 3"]:

@@ -186,14 +186,6 @@ def variants(system: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return found
 
 
-def require_known(name: str, known: Sequence[str], key: str) -> None:
-    """Raise a ConfigError where ``key`` names something that is not among ``known``."""
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-        raise ConfigError(f'config: {key} is "{name}"; {hint}')
-
-
 def chosen(people: Sequence[str], wanted: int | Sequence[Any] | None, key: str) -> list[str]:
     """The people that ``wanted`` means: the first so many, those named, or all (None)."""
     if wanted is None or isinstance(wanted, int):

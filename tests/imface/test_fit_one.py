@@ -165,6 +165,7 @@ def test_input_is_a_file_several_or_a_folder(tmp_path):
     found = raw_scans(str(tmp_path), None)
     assert [scan.name for scan in found] == ["b 2", "b 10", "c"]
     assert [scan.landmarks is not None for scan in found] == [True, False, False]
+    assert raw_scans(None, None) == []
     one = raw_scans(str(tmp_path / "b 2.ply"), "none")
     assert len(one) == 1 and one[0].landmarks is None
 
@@ -172,7 +173,6 @@ def test_input_is_a_file_several_or_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("given", "landmarks", "word"),
     [
-        (None, None, "input is null; name the scan"),
         ("absent.ply", None, r"absent\.ply is not there"),
         ("notes.md", None, r"none of \.obj"),
         (["a.ply", "sub/a.ply"], None, "two scans called a"),

@@ -1,27 +1,8 @@
 # ImFace fitted to the user's own scans: snakemake imface_fit_one --config input=head.ply
 
 
-from facemill.data import inputs
-
-FIT_ONE = config["fit_one"]
 MADE_OF_SCAN = ["mesh.ply", "mesh_face_frame.ply", "codes.npz", "scores.csv"]
 MADE_OF_SCAN += ["error_map.png", "turntable.png"]
-
-try:
-    RAW_SCANS = []
-    if config["input"]:
-        RAW_SCANS = inputs.raw_scans(config["input"], FIT_ONE["landmarks"])
-    FIT_ONE_VARIANT = FIT_ONE["variant"] or VARIANTS[0]
-    configuration.require_known(FIT_ONE_VARIANT, VARIANTS, "fit_one.variant")
-except FacemillError as error:
-    sys.exit(f"error: {error}")
-
-
-def raw_scan_files(wildcards):
-    """The scans of `input` and their landmarks."""
-    if not RAW_SCANS:
-        raise WorkflowError(inputs.NO_INPUT)
-    return [path for raw in RAW_SCANS for path in (raw.scan, raw.landmarks) if path]
 
 
 rule imface_fit_one:
@@ -29,7 +10,8 @@ rule imface_fit_one:
     input:
         model=FIT_ONE["model"]
         or f"<results>/imface/{FIT_ONE_VARIANT}/model.safetensors",
-        scans=raw_scan_files,
+        scans=[path for raw in RAW_SCANS for path in (raw.scan, raw.landmarks) if path]
+        or inputs.NO_INPUT,
     output:
         [
             f"<results>/imface/fit_one/{raw.name}/{made}"

@@ -1,5 +1,6 @@
 """Which files `imface_fit_one` is asked to fit: the key `input`, and what lies beside them."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +14,8 @@ SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".xyz", ".npy")
 
 LANDMARKS = ".landmarks.txt"
 
-NO_INPUT = (
-    "config: input is null; name the scan to fit: --config input=head.ply, several scans as "
-    "input=[a.ply,b.ply], or their folder."
-)
+NO_INPUT = "(config: input is null; name the scan to fit: --config input=head.ply)"
+"""Stands where a rule expects scans, so that the engine's message about what is missing says it."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ def raw_scans(given: str | Sequence[str] | None, landmarks: str | None) -> list[
     is one. Opens nothing. Raises ConfigError where something named is not there.
     """
     if not given:
-        raise ConfigError(NO_INPUT)
+        return []
     paths = [
         path for name in ([given] if isinstance(given, str) else given) for path in _files(name)
     ]
@@ -82,6 +81,16 @@ def _landmarks(scan: Path, named: str | None) -> Path | None:
         f"config: fit_one.landmarks: {named} is no landmark file and no folder with {beside.name}. "
         "Name one, or none to fit without landmarks."
     )
+
+
+def variant(config: Mapping[str, Any], known: Sequence[str]) -> str:
+    """The variant that ``fit_one.variant`` means: one of ``known``, the first where it is null."""
+    named = config["fit_one"]["variant"] or known[0]
+    if named not in known:
+        near = difflib.get_close_matches(named, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        raise ConfigError(f'config: fit_one.variant is "{named}"; {hint}')
+    return named
 
 
 def settings(fit_one: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,7 +4,7 @@ The reference is what the model itself was trained in, so that fitting starts wh
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -99,24 +99,28 @@ def _by_landmarks(
     landmarks: Landmarks, reference: Reference, unit: str, max_residual: float, name: str
 ) -> tuple[Similarity, str, float]:
     """A similarity from landmarks, the unit it took, and their rms distance in mm."""
-    steady = [number for number in landmarks if number in STEADY]
-    numbers = sorted(steady if len(steady) >= 4 else landmarks)
-    source = np.stack([landmarks[number] for number in numbers])
-    target = reference.landmarks[numbers]
-    if mirrored_fits_better(source, target):
+    numbers = steady(landmarks)
+    source, target = _pairs(landmarks, reference, numbers)
+    every_source, every_target = _pairs(landmarks, reference, sorted(landmarks))
+    if mirrored_fits_better(every_source, every_target):
         raise GeometryError(
             f"{name}: the mirror image of the landmarks fits better than they do; left and right "
             "are exchanged (36 is the subject's right eye, at -x), or the scan is mirrored."
         )
     start = umeyama(source, target)
-    residual = rms(start.apply(source) - target)
-    if residual > LANDMARK_SLACK * max_residual:
+    residual, of_all = (
+        rms(start.apply(source) - target),
+        rms(start.apply(every_source) - every_target),
+    )
+    limit = LANDMARK_SLACK * max_residual
+    # Mouth and jaw may be wide open, but not anywhere.
+    if residual > limit or of_all > 3 * limit:
         raise GeometryError(
-            f"{name}: the landmarks lie {residual:.2f} mm (rms) from the mean face's, more than "
-            f"{LANDMARK_SLACK:g} x fit_one.max_residual = {max_residual:g} (fitted scale "
-            f"{start.scale:.4g} mm per unit). Likely causes: another order than iBUG 68, "
-            "landmarks of another scan. Look at them on the scan; for an unusual head raise "
-            "fit_one.max_residual."
+            f"{name}: the landmarks are not where the mean face has them: eyes and nose lie "
+            f"{residual:.2f} mm (rms) off, all together {of_all:.2f} mm; fit_one.max_residual = "
+            f"{max_residual:g} allows {limit:g} and {3 * limit:g} mm (fitted scale "
+            f"{start.scale:.4g} mm per unit). Likely causes: another order than iBUG 68, landmarks "
+            "of another scan. Look at them on the scan; for an unusual head raise the limit."
         )
     if unit == "auto":
         near = (u for u, s in UNITS.items() if abs(start.scale / s - 1) < UNIT_TOLERANCE)
@@ -130,6 +134,17 @@ def _by_landmarks(
         rigid = umeyama(UNITS[unit] * source, target, with_scale=False)
         start = Similarity(UNITS[unit], rigid.rotation, rigid.translation)
     return start, unit, residual
+
+
+def _pairs(landmarks: Landmarks, reference: Reference, numbers: Sequence[int]):
+    """The landmarks of these numbers, and the mean face's."""
+    return np.stack([landmarks[number] for number in numbers]), reference.landmarks[numbers]
+
+
+def steady(landmarks: Landmarks) -> list[int]:
+    """Numbers of eyes and nose, which expressions hardly move, if there are three; else all."""
+    numbers = sorted(number for number in landmarks if number in STEADY)
+    return numbers if len(numbers) >= 3 else sorted(landmarks)
 
 
 def _by_search(
@@ -190,7 +205,7 @@ def settled(
     target = reference.mesh.vertices
     normals = vertex_normals(reference.mesh)
     marks = None
-    numbers = sorted(landmarks)
+    numbers = steady(landmarks)
     now, residual = start, np.inf
     for _ in range(3):
         moved = now.apply(points)

@@ -1,5 +1,7 @@
 """Fitting to an unseen person, with a tiny model trained for seconds on made-up faces."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +12,19 @@ from facemill.errors import ConfigError, TrainingError
 from facemill.files import reading_npz
 from facemill.imface import fit as fitting
 from facemill.imface.config import FitConfig, FitWeights
-from facemill.imface.fit import decay, fit_person, fit_scans, groups_of_scans, start_codes
+from facemill.imface.data import landmarks_to_unit_ball
+from facemill.imface.fit import (
+    RawScans,
+    decay,
+    fit_person,
+    fit_scans,
+    groups_of_scans,
+    start_codes,
+)
+from facemill.imface.fit_one import SamplesInMemory
 from facemill.imface.model import load_model
+from facemill.imface.pose import motion, moved
+from facemill.mesh.frames import Similarity
 from facemill.metrics.scores import read_fit
 
 LIGHT = FitWeights(identity_code=1e3, expression_code=1e3)
@@ -90,6 +103,83 @@ def test_landmarks_are_used_only_where_wanted(model, pack, monkeypatch):
     weightless = FitWeights(identity_code=1e3, expression_code=1e3, landmark_template=0.0)
     same = fit_scans(model, pack, ["2_smile"], FitConfig(steps=2, points=128, weights=weightless))
     torch.testing.assert_close(without.identity, same.identity)
+
+
+def rows_of(pack, expression="2_smile", count=600):
+    return torch.from_numpy(fitting._block(pack, expression, 0, FitConfig(points=count)))[None]
+
+
+def terms_at_start(model, rows, landmarks=None, truncation=None):
+    codes = start_codes(model, "p", ["2_smile"], FitConfig())
+    return fitting.fit_terms(model, *codes, rows, landmarks, truncation), codes
+
+
+def test_strays_do_not_pull_where_they_are_truncated(model, pack):
+    rows = rows_of(pack)
+    strays = rows.clone()
+    strays[:, ::10, 6] += 3.0  # a tenth of the points, far off
+    others = rows[:, torch.arange(rows.shape[1]) % 10 != 0]
+
+    def gradients(given, truncation):
+        terms, codes = terms_at_start(model, given, truncation=truncation)
+        return [torch.autograd.grad(terms[n], codes[0], retain_graph=True)[0] for n in pulling]
+
+    pulling = ("sdf", "normal")
+    for truncated, alone in zip(gradients(strays, 1.0), gradients(others, None), strict=True):
+        torch.testing.assert_close(truncated, 0.9 * alone, rtol=1e-3, atol=1e-5)
+    for kept, plain in zip(gradients(rows, 2.0), gradients(rows, None), strict=True):
+        torch.testing.assert_close(kept, plain)
+
+
+def test_landmarks_nobody_gave_do_not_count(model, pack):
+    rows, full = rows_of(pack), torch.from_numpy(landmarks_to_unit_ball(pack.landmarks("2_smile")))
+    five = torch.full((1, 68, 3), float("nan"))
+    five[0, [30, 36, 45, 48, 54]] = full[[30, 36, 45, 48, 54]]
+    whole, codes = terms_at_start(model, rows, full[None])
+    condition = model.condition(*codes)
+    template, _ = model.to_template(model.to_neutral(full[None], condition)[0], condition)
+    each = (template - model.template_landmarks).abs().mean(dim=-1)[0]
+    torch.testing.assert_close(whole["landmark_template"], each.mean())
+    some, codes = terms_at_start(model, rows, five)
+    torch.testing.assert_close(some["landmark_template"], each[[30, 36, 45, 48, 54]].mean())
+    some["landmark_template"].backward()
+    assert codes[0].grad.isfinite().all()
+
+
+def test_a_motion_moves_points_normals_and_landmarks_as_its_similarity_says(pack):
+    rows, marks = rows_of(pack), torch.full((1, 68, 3), float("nan"))
+    marks[0, 30] = torch.tensor([0.1, 0.2, 0.3])
+    pose = torch.tensor([[0.2, -0.1, 0.3, 0.02, 0.01, -0.03, 0.05]], requires_grad=True)
+    there, marks_there = moved(rows, marks, pose, with_scale=True)
+    similarity = motion(pose[0].detach(), with_scale=True)
+    in_mm = 100.0 * rows[0, :, :3].numpy()
+    np.testing.assert_allclose(
+        100.0 * there[0, :, :3].detach().numpy(), similarity.apply(in_mm), atol=1e-4
+    )
+    np.testing.assert_allclose(
+        there[0, :, 3:6].detach().numpy(),
+        similarity.apply_to_normals(rows[0, :, 3:6].numpy()),
+        atol=1e-6,
+    )
+    torch.testing.assert_close(there[..., 6], np.exp(0.05) * rows[..., 6])
+    assert similarity.scale == pytest.approx(np.exp(0.05))
+    assert marks_there.isfinite().sum() == 3
+    marks_there[0, 30].sum().backward()
+    assert pose.grad.isfinite().all()
+
+
+def test_a_scan_in_a_slightly_wrong_place_is_moved_back(model, pack):
+    off = Similarity(1.0, np.eye(3), np.array([3.0, -2.0, 0.0]))
+    rows = np.array(pack.scan("1_neutral"))
+    rows[:, :3] = off.apply(rows[:, :3])
+    marks = off.apply(pack.landmarks("1_neutral")).astype(np.float32)
+    given = SamplesInMemory(pack.path, len(rows), {"a": rows}, {"a": marks})
+    config = replace(QUICK, steps=40)
+    found = fit_scans(model, given, ["a"], config, RawScans(pose_rate=5e-3)).motions[0]
+    assert np.linalg.norm(found.translation[:2] + off.translation[:2]) < 1.5
+    assert found.scale == 1.0
+    stands = fit_scans(model, given, ["a"], replace(QUICK, steps=1), RawScans(pose_rate=0.0))
+    np.testing.assert_array_equal(stands.motions[0].matrix, np.eye(4))
 
 
 def test_start_is_the_mean_of_the_trained_codes_or_random_by_scan(model):

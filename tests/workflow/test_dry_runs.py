@@ -62,6 +62,25 @@ def test_a_figure_or_table_is_a_target_by_its_name(fresh_project, target):
     assert "\nreport " not in answer.stdout
 
 
+def test_a_scan_of_one_s_own_is_a_target_with_its_file_as_input(fresh_project):
+    (fresh_project.folder / "mein Kopf.ply").write_text("x")
+    answer = fresh_project.snakemake("-n", "imface_fit_one", "--config", "input=mein Kopf.ply")
+    assert answer.returncode == 0, answer.stdout
+    assert "\nimface_train " in answer.stdout, "the model is made if it is not there"
+    assert "imface/fit_one/mein Kopf/mesh.ply" in answer.stdout
+    (fresh_project.folder / "weights.safetensors").write_text("x")
+    own = ("input=[mein Kopf.ply]", "fit_one={model: weights.safetensors}")
+    answer = fresh_project.snakemake("-n", "imface_fit_one", "--config", *own)
+    assert answer.returncode == 0, answer.stdout
+    assert "\nimface_train " not in answer.stdout
+
+
+def test_a_fit_without_a_scan_says_how_to_name_one(fresh_project):
+    answer = fresh_project.snakemake("-n", "imface_fit_one")
+    assert answer.returncode == 1 and "Traceback" not in answer.stdout
+    assert "input is null; name the scan to fit: --config input=head.ply" in answer.stdout
+
+
 def test_a_figure_is_a_target_by_its_file(fresh_project):
     answer = fresh_project.snakemake("-n", "results/demo/figures/imface_curves.png")
     assert answer.returncode == 0, answer.stdout
@@ -127,6 +146,8 @@ def test_a_value_out_of_range_is_refused_with_what_is_allowed(fresh_project):
         (["people=3", "split={test_people: 3}"], "split.test_people"),
         (["split={test_people: [d999]}"], "d999"),
         (["split={test_people: [d001, d001]}"], "d001"),
+        (["input=absent.ply"], "input: absent.ply"),
+        (["fit_one={variant: se4}"], "did you mean se3?"),
     ],
 )
 def test_what_is_not_there_is_named(fresh_project, settings, word):

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from facemill import configuration, provenance
-from facemill.data import ict, sources, splits, tree
+from facemill.data import ict, inputs, sources, splits, tree
 from facemill.errors import FacemillError
 
 ROOT = Path(workflow.basedir)
@@ -29,6 +29,8 @@ try:
     )
     VARIANTS = list(configuration.variants(config["imface"]))
     ABLATIONS = list(configuration.ablations(config["imface"]))
+    FIT_ONE, FIT_ONE_VARIANT = config["fit_one"], inputs.variant(config, VARIANTS)
+    RAW_SCANS = inputs.raw_scans(config["input"], FIT_ONE["landmarks"])
     RESULTS, WORK, TREE = f"results/{NAME}", f"work/{NAME}", str(sources.tree(config))
 except FacemillError as error:
     sys.exit(f"error: {error}")

@@ -2,7 +2,8 @@
 
 Input are the samples of a scan (surface points with normals, free points with signed distances)
 and, where wanted, its landmarks. Every scan gets its own pair of codes, as published, or all scans
-of a person share one identity code.
+of a person share one identity code. Raw scans (fit_one.py) may also move a little, know some of
+their landmarks or none, and have strays that are not to count.
 """
 
 import logging
@@ -10,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -24,7 +25,9 @@ from facemill.imface import losses
 from facemill.imface.config import FitConfig, FitSettings, FitWeights
 from facemill.imface.data import landmarks_to_unit_ball, to_unit_ball
 from facemill.imface.model import ImFace, load_model
+from facemill.imface.pose import motion, moved
 from facemill.imface.reconstruct import reconstruct
+from facemill.mesh.frames import FACE_TO_IMFACE, Similarity
 from facemill.randomness import derived_seed, generator
 from facemill.training.checkpoint import Checkpoints
 from facemill.training.device import choose_device, reproducible
@@ -39,13 +42,46 @@ POINTS_AT_ONCE = 65536
 """Points of all scans together in one forward and backward pass; bounds memory (about 6 GB)."""
 
 
+STRAY = 5.0
+"""Residuals above so many medians of their scan are strays, where strays are expected."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """What fitting reads: a sample pack, or scans in memory. ``path`` names it in messages."""
+
+    path: Path
+    rows: int
+
+    def block(self, expression: str, start: int, count: int) -> Float32[np.ndarray, "count 7"]: ...
+
+    def landmarks(self, expression: str) -> Float32[np.ndarray, "68 3"]: ...
+
+
+@dataclass(frozen=True)
+class RawScans:
+    """How scans of unknown making are fitted: strays do not count, the scan may move.
+
+    ``truncation``: least residual (mm) of a stray. ``pose_rate``: Adam's step for the turn (rad)
+    and shift (of 100 mm) of each scan, 0 if it stands. ``with_scale``: its size may change too.
+    """
+
+    truncation: float = 3.0
+    pose_rate: float = 2e-3
+    with_scale: bool = False
+
+
 @dataclass(frozen=True)
 class Codes:
-    """What fitting finds for s scans, and the weighted loss terms of the last step."""
+    """What fitting finds for s scans, and the weighted loss terms of the last step.
+
+    ``motions``: by scan, from where it was given to where it was moved (face frame, mm).
+    """
 
     identity: Float[Tensor, "s ci"]
     expression: Float[Tensor, "s ce"]
     losses: dict[str, float]
+    motions: tuple[Similarity, ...] = ()
 
 
 def fit_person(
@@ -103,36 +139,51 @@ def groups_of_scans(expressions: Sequence[str], config: FitConfig) -> list[list[
 
 
 def fit_scans(
-    model: ImFace, pack: SamplePack, expressions: Sequence[str], config: FitConfig
+    model: ImFace,
+    pack: Samples,
+    expressions: Sequence[str],
+    config: FitConfig,
+    raw: RawScans | None = None,
 ) -> Codes:
     """Codes of some scans of one person by Adam on the losses of test time.
 
     Losses are summed over scans, each of which has its own codes and draws its own points, so what
-    a scan gets does not depend on which others are beside it. Raises TrainingError when the loss is
-    no finite number.
+    a scan gets does not depend on which others are beside it. Landmarks that are not-a-number are
+    unknown. Raises TrainingError when the loss is no finite number.
     """
     model.requires_grad_(False)
     identity, expression = start_codes(model, pack.path.stem, expressions, config)
-    optimiser = torch.optim.Adam([identity, expression], lr=config.learning_rate)
+    pose = torch.zeros(len(expressions), 7, device=identity.device, requires_grad=True)
+    groups = [{"params": [identity, expression], "lr": config.learning_rate}]
+    moving = raw is not None and raw.pose_rate > 0
+    if moving:
+        groups.append({"params": [pose], "lr": raw.pose_rate})
+    rates = [group["lr"] for group in groups]
+    optimiser = torch.optim.Adam(groups)
     landmarks = np.stack([landmarks_to_unit_ball(pack.landmarks(e)) for e in expressions])
     landmarks = torch.from_numpy(landmarks).to(identity.device) if config.landmarks else None
     progress = Progress(f"imface_fit {pack.path.stem}, {len(expressions)} scans", config.steps)
     totals: dict[str, float] = {}
     for step in range(config.steps):
-        for group in optimiser.param_groups:
-            group["lr"] = config.learning_rate * decay(config, step)
+        for group, rate in zip(optimiser.param_groups, rates, strict=True):
+            group["lr"] = rate * decay(config, step)
         optimiser.zero_grad()
         totals = {}
         for part in parts_of(len(expressions), max(1, POINTS_AT_ONCE // config.points)):
             chosen = expressions[part]
             blocks = np.stack([_block(pack, e, step, config) for e in chosen])
             own = identity if config.share_identity else identity[part]
+            rows = torch.from_numpy(blocks).to(identity.device)
+            marks = None if landmarks is None else landmarks[part]
+            if moving:
+                rows, marks = moved(rows, marks, pose[part], raw.with_scale)
             terms = fit_terms(
                 model,
                 own.expand(len(chosen), -1),
                 expression[part],
-                torch.from_numpy(blocks).to(identity.device),
-                None if landmarks is None else landmarks[part],
+                rows,
+                marks,
+                None if raw is None else raw.truncation * FACE_TO_IMFACE.scale,
             )
             weighted = {name: getattr(config.weights, name) * term for name, term in terms.items()}
             loss = torch.stack(list(weighted.values())).sum() * len(chosen)
@@ -152,7 +203,8 @@ def fit_scans(
     progress.close()
     log.info("fitted %s: %s", ", ".join(expressions), _listed(totals))
     identity = identity.detach().expand(len(expressions), -1)
-    return Codes(identity, expression.detach(), totals)
+    motions = tuple(motion(row, moving and raw.with_scale) for row in pose.detach().cpu())
+    return Codes(identity, expression.detach(), totals, motions)
 
 
 def fit_terms(
@@ -161,22 +213,40 @@ def fit_terms(
     expression_code: Float[Tensor, "b ce"],
     rows: Float[Tensor, "b n 7"],
     landmarks: Float[Tensor, "b 68 3"] | None,
+    truncation: float | None = None,
 ) -> dict[str, Float[Tensor, ""]]:
-    """The terms of test time, unweighted, named as in ``FitWeights``; ``rows`` in the unit ball."""
+    """The terms of test time, unweighted, named as in ``FitWeights``; ``rows`` in the unit ball.
+
+    With ``truncation`` points whose residual exceeds it, and ``STRAY`` medians of their scan, do
+    not count: truncated L1, whose limit follows how well the scan is fitted so far. Landmarks that
+    are not-a-number are unknown; the term is the mean over the others.
+    """
     condition = model.condition(identity_code, expression_code)
     output, gradient, _ = model.field_and_gradients(rows[..., :3], condition)
+    target, normals = rows[..., 6], rows[..., 3:6]
+    if truncation is not None:
+        residual = (output.sdf - target).abs().detach()
+        limit = STRAY * residual.median(dim=-1, keepdim=True).values
+        counts = residual <= limit.clamp(min=truncation)
+        # What agrees with the field already has no gradient.
+        target = torch.where(counts, target, output.sdf.detach())
+        normals = torch.where(counts.unsqueeze(-1), normals, gradient.detach())
     terms = {
-        "sdf": losses.sdf_term(output.sdf, rows[..., 6]),
-        "normal": losses.normal_term(gradient, rows[..., 3:6]),
+        "sdf": losses.sdf_term(output.sdf, target),
+        "normal": losses.normal_term(gradient, normals),
         "eikonal": losses.eikonal_term(gradient),
         "identity_code": losses.code_term(identity_code),
         "expression_code": losses.code_term(expression_code),
     }
     if landmarks is not None:
-        neutral, _ = model.to_neutral(landmarks, condition)
+        known = landmarks.isfinite().all(dim=-1, keepdim=True)
+        neutral, _ = model.to_neutral(
+            torch.where(known, landmarks, model.template_landmarks), condition
+        )
         template, _ = model.to_template(neutral, condition)
         target = model.template_landmarks.expand_as(template)
-        terms["landmark_template"] = losses.landmark_term(template, target)
+        term = losses.landmark_term(torch.where(known, template, target), target)
+        terms["landmark_template"] = term * known.numel() / known.sum().clamp(min=1)
     return terms
 
 
@@ -223,7 +293,7 @@ def parts_of(count: int, size: int) -> list[slice]:
 
 
 def _block(
-    pack: SamplePack, expression: str, step: int, config: FitConfig
+    pack: Samples, expression: str, step: int, config: FitConfig
 ) -> Float32[np.ndarray, "n 7"]:
     """A contiguous block of a scan's shuffled rows in the unit ball, by step and scan."""
     rng = generator(config.seed, "imface_fit", "points", pack.path.stem, expression, str(step))
@@ -240,7 +310,7 @@ def _fingerprint(
     return {
         "settings": to_settings(config),
         "code": content_hash(
-            [folder / f"{name}.py" for name in ("fit", "losses", "model", "reconstruct")]
+            [folder / f"{name}.py" for name in ("fit", "losses", "model", "pose", "reconstruct")]
         ),
         "model": sha256(model),
         "samples": pack.manifest.get("pack_sha256") or sha256(pack.path),

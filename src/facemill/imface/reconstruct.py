@@ -38,6 +38,29 @@ def sdf_field(model: ImFace, condition: Condition, batch_points: int) -> Field:
     return field
 
 
+def gradient_normals(
+    model: ImFace,
+    identity_code: Float[Tensor, " ci"],
+    expression_code: Float[Tensor, " ce"],
+    vertices: Float[np.ndarray, "v 3"],
+    config: ExtractionConfig,
+) -> Float[np.ndarray, "v 3"]:
+    """Unit normals at vertices (face frame, mm): the direction in which the field grows.
+
+    Exact where normals of triangles are facetted; a similarity between frames only turns them.
+    """
+    device = model.template_landmarks.device
+    points = FACE_TO_IMFACE.apply(vertices).astype(np.float32)
+    normals = np.empty((len(points), 3))
+    with torch.no_grad():
+        condition = model.condition(identity_code[None], expression_code[None])
+        for start in range(0, len(points), config.batch_points):
+            part = torch.from_numpy(points[start : start + config.batch_points]).to(device)
+            _, gradient, _ = model.field_and_gradients(part[None], condition)
+            normals[start : start + config.batch_points] = gradient[0].cpu().numpy()
+    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+
+
 def reconstruct(
     model: ImFace,
     identity_code: Float[Tensor, " ci"],

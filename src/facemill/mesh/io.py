@@ -243,20 +243,24 @@ def write_obj(path: str | Path, mesh: Mesh, material: str | None = None) -> None
         part.write_text(text, encoding="utf-8")
 
 
-def write_ply(path: str | Path, mesh: Mesh) -> None:
-    """Write vertices (float32) and triangles as a binary little-endian PLY."""
+def write_ply(
+    path: str | Path, mesh: Mesh, normals: Float[np.ndarray, "v 3"] | None = None
+) -> None:
+    """Write vertices (float32), normals if given, and triangles as a binary little-endian PLY."""
+    names = ["x", "y", "z"] if normals is None else ["x", "y", "z", "nx", "ny", "nz"]
+    vertices = mesh.vertices if normals is None else np.hstack([mesh.vertices, normals])
     header = (
         "ply\nformat binary_little_endian 1.0\n"
         f"element vertex {len(mesh.vertices)}\n"
-        "property float x\nproperty float y\nproperty float z\n"
-        f"element face {len(mesh.faces)}\n"
+        + "".join(f"property float {name}\n" for name in names)
+        + f"element face {len(mesh.faces)}\n"
         "property list uchar int vertex_indices\nend_header\n"
     )
     faces = np.empty(len(mesh.faces), np.dtype([("n", "u1"), ("corners", "<i4", 3)]))
     faces["n"] = 3
     faces["corners"] = mesh.faces
     with writing(path) as part:
-        part.write_bytes(header.encode() + mesh.vertices.astype("<f4").tobytes() + faces.tobytes())
+        part.write_bytes(header.encode() + vertices.astype("<f4").tobytes() + faces.tobytes())
 
 
 def read_texture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:

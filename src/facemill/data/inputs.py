@@ -1,0 +1,98 @@
+"""Which files `imface_fit_one` is asked to fit: the key `input`, and what lies beside them."""
+
+import difflib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from facemill.data.tree import in_order
+from facemill.errors import ConfigError
+
+SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".xyz", ".npy")
+"""Meshes, and point clouds (.ply, .xyz, .npy)."""
+
+LANDMARKS = ".landmarks.txt"
+
+NO_INPUT = "(config: input is null; name the scan to fit: --config input=head.ply)"
+"""Stands where a rule expects scans, so that the engine's message about what is missing says it."""
+
+
+@dataclass(frozen=True)
+class RawScan:
+    """One scan to be fitted; ``landmarks`` is its file of landmarks, or None."""
+
+    name: str
+    scan: Path
+    landmarks: Path | None
+
+
+def raw_scans(given: str | Sequence[str] | None, landmarks: str | None) -> list[RawScan]:
+    """The scans that the keys ``input`` and ``fit_one.landmarks`` mean.
+
+    ``given`` is a file, several, or a folder (all scans in it). ``landmarks`` is a file, a folder
+    of ``<scan>.landmarks.txt``, "none", or null: then the file beside the scan is taken if there
+    is one. Opens nothing. Raises ConfigError where something named is not there.
+    """
+    if not given:
+        return []
+    paths = [
+        path for name in ([given] if isinstance(given, str) else given) for path in _files(name)
+    ]
+    names = [path.stem for path in paths]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise ConfigError(
+            f"config: input names two scans called {', '.join(twice)}; results are filed by that "
+            "name. Rename one of them."
+        )
+    return [RawScan(path.stem, path, _landmarks(path, landmarks)) for path in paths]
+
+
+def _files(given: str) -> list[Path]:
+    path = Path(given)
+    if path.is_dir():
+        found = [entry.name for entry in path.iterdir() if entry.suffix.lower() in SUFFIXES]
+        found = [name for name in found if not name.startswith(".")]
+        if not found:
+            raise ConfigError(f"config: input: {given} holds no scan ({', '.join(SUFFIXES)}).")
+        return [path / name for name in in_order(found)]
+    if not path.is_file():
+        raise ConfigError(
+            f"config: input: {given} is not there, neither as a file nor as a folder."
+        )
+    if path.suffix.lower() not in SUFFIXES:
+        raise ConfigError(
+            f"config: input: {given} is none of {', '.join(SUFFIXES)}; convert it first."
+        )
+    return [path]
+
+
+def _landmarks(scan: Path, named: str | None) -> Path | None:
+    beside = scan.with_name(scan.stem + LANDMARKS)
+    if named is None:
+        return beside if beside.is_file() else None
+    if named == "none":
+        return None
+    for path in (Path(named) / beside.name, Path(named)):
+        if path.is_file():
+            return path
+    raise ConfigError(
+        f"config: fit_one.landmarks: {named} is no landmark file and no folder with {beside.name}. "
+        "Name one, or none to fit without landmarks."
+    )
+
+
+def variant(config: Mapping[str, Any], known: Sequence[str]) -> str:
+    """The variant that ``fit_one.variant`` means: one of ``known``, the first where it is null."""
+    named = config["fit_one"]["variant"] or known[0]
+    if named not in known:
+        near = difflib.get_close_matches(named, known, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
+        raise ConfigError(f'config: fit_one.variant is "{named}"; {hint}')
+    return named
+
+
+def settings(fit_one: Mapping[str, Any]) -> dict[str, Any]:
+    """What of the section ``fit_one`` changes a fit, besides its files."""
+    return {k: v for k, v in fit_one.items() if k not in ("landmarks", "model", "variant")}

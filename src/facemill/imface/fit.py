@@ -27,8 +27,9 @@ from facemill.imface.data import landmarks_to_unit_ball, to_unit_ball
 from facemill.imface.model import ImFace, load_model
 from facemill.imface.pose import motion, moved
 from facemill.imface.reconstruct import reconstruct
+from facemill.imface.start import start_codes
 from facemill.mesh.frames import FACE_TO_IMFACE, Similarity
-from facemill.randomness import derived_seed, generator
+from facemill.randomness import generator
 from facemill.training.checkpoint import Checkpoints
 from facemill.training.device import choose_device, reproducible
 from facemill.training.progress import Progress
@@ -37,6 +38,9 @@ from facemill.training.settings import from_settings, to_settings
 log = logging.getLogger(__name__)
 
 TERMS = [field.name for field in fields(FitWeights)]
+
+CODE = ("blend", "fit", "losses", "model", "pose", "reconstruct", "start")
+"""Modules that what is fitted depends on."""
 
 POINTS_AT_ONCE = 65536
 """Points of all scans together in one forward and backward pass; bounds memory (about 6 GB)."""
@@ -127,9 +131,16 @@ def fit_person(
         for expression in pack.expressions
         for name, value in done[expression].items()
     }
-    names = [name for name in TERMS if config.fit.landmarks or name != "landmark_template"]
-    write_npz(out, arrays | {"loss_names": np.array(names)})
+    write_npz(out, arrays | {"loss_names": np.array(loss_names(network, config.fit))})
     checkpoints.remove()
+
+
+def loss_names(model: ImFace, config: FitConfig) -> list[str]:
+    """The terms that a fit has, in order."""
+    absent = set() if config.landmarks else {"landmark_template"}
+    if not model.config.detail_dim:
+        absent |= {name for name in TERMS if name.startswith(("refined", "detail"))}
+    return [name for name in TERMS if name not in absent]
 
 
 def groups_of_scans(expressions: Sequence[str], config: FitConfig) -> list[list[str]]:
@@ -152,7 +163,14 @@ def fit_scans(
     unknown. Raises TrainingError when the loss is no finite number.
     """
     model.requires_grad_(False)
-    identity, expression = start_codes(model, pack.path.stem, expressions, config)
+    device = model.template_landmarks.device
+
+    def rows_of(chosen: Sequence[str], step: int) -> Float[Tensor, "b n 7"]:
+        blocks = np.stack([_block(pack, expression, step, config) for expression in chosen])
+        return torch.from_numpy(blocks).to(device)
+
+    first = rows_of(expressions, 0) if config.start == "nearest" else None
+    identity, expression = start_codes(model, pack.path.stem, expressions, config, first)
     pose = torch.zeros(len(expressions), 7, device=identity.device, requires_grad=True)
     groups = [{"params": [identity, expression], "lr": config.learning_rate}]
     moving = raw is not None and raw.pose_rate > 0
@@ -171,9 +189,8 @@ def fit_scans(
         totals = {}
         for part in parts_of(len(expressions), max(1, POINTS_AT_ONCE // config.points)):
             chosen = expressions[part]
-            blocks = np.stack([_block(pack, e, step, config) for e in chosen])
             own = identity if config.share_identity else identity[part]
-            rows = torch.from_numpy(blocks).to(identity.device)
+            rows = rows_of(chosen, step)
             marks = None if landmarks is None else landmarks[part]
             if moving:
                 rows, marks = moved(rows, marks, pose[part], raw.with_scale)
@@ -250,31 +267,6 @@ def fit_terms(
     return terms
 
 
-def start_codes(
-    model: ImFace, person: str, expressions: Sequence[str], config: FitConfig
-) -> tuple[Tensor, Tensor]:
-    """Codes to begin with, ready for Adam: the mean of the trained ones, or as training begins."""
-    n_identities = 1 if config.share_identity else len(expressions)
-    device = model.template_landmarks.device
-    if config.start == "mean":
-        identity = model.identity_codes.weight.mean(dim=0).expand(n_identities, -1)
-        expression = model.expression_codes.weight.mean(dim=0).expand(len(expressions), -1)
-    else:
-        drawn = []
-        for name in expressions:
-            seed = derived_seed(config.seed, "imface_fit", "codes", person, name)
-            rng = torch.Generator().manual_seed(seed)
-            width = model.config.identity_dim + model.config.expression_dim
-            drawn.append(model.config.code_std * torch.randn(width, generator=rng))
-        codes = torch.stack(drawn).split(
-            [model.config.identity_dim, model.config.expression_dim], 1
-        )
-        identity, expression = codes[0][:n_identities], codes[1]
-    return tuple(
-        codes.detach().clone().to(device).requires_grad_() for codes in (identity, expression)
-    )
-
-
 def decay(config: FitConfig, step: int) -> float:
     """Factor on the learning rate at ``step``.
 
@@ -309,9 +301,7 @@ def _fingerprint(
     folder = Path(__file__).parent
     return {
         "settings": to_settings(config),
-        "code": content_hash(
-            [folder / f"{name}.py" for name in ("fit", "losses", "model", "pose", "reconstruct")]
-        ),
+        "code": content_hash([folder / f"{name}.py" for name in CODE]),
         "model": sha256(model),
         "samples": pack.manifest.get("pack_sha256") or sha256(pack.path),
         "device": device.type,

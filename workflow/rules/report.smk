@@ -7,7 +7,11 @@ localrules:
 # In the order of the page. Walks between people need two of them.
 FIGURES = ["data_sheet", "mesh_figure", "views_sheet", "imface_reconstruction"]
 FIGURES += ["imface_interpolation"] if len(TEST) > 1 else []
-FIGURES += ["imface_expressions", "imface_transfer", "imface_curves"]
+FIGURES += ["imface_expressions", "imface_transfer", "imface_correspondence_colours"]
+FIGURES += ["imface_texture_transfer", "imface_random", "imface_curves"]
+# Correspondence needs two scans of unseen people to be measured.
+TABLES = ["compare"]
+TABLES += ["imface_correspondence"] if len(TEST) * len(EXPRESSIONS) > 1 else []
 
 
 rule compare_table:
@@ -71,7 +75,7 @@ rule report:
     # One page with everything in it, to be opened without a network.
     input:
         index="<results>/index.json",
-        tables=["<results>/tables/compare.csv"],
+        tables=collect("<results>/tables/{table}.csv", table=TABLES),
         figures=collect("<results>/figures/{figure}.png", figure=FIGURES),
         captions=collect("workflow/report/{figure}.rst", figure=FIGURES),
         viewer="<results>/report/viewer.html",

@@ -74,7 +74,7 @@ def grid(
     if title:
         canvas.text(0.14, 0.12, title, size=11.5, weight="bold", va="top")
     if subtitle:
-        canvas.text(0.14, 0.36, subtitle, size=8, color=FAINT, va="top")
+        canvas.text(0.14, 0.36, subtitle, size=8.0, color=FAINT, va="top")
     for c, label in enumerate(column_labels):
         x = left + c * (cell + gap) + cell / 2
         canvas.text(x, top - 0.06, label, size=8.5, ha="center", va="bottom")

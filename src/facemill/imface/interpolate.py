@@ -16,7 +16,7 @@ from torch import Tensor
 from facemill.errors import DataError
 from facemill.files import reading_npz
 from facemill.imface.config import ExtractionConfig
-from facemill.imface.model import ImFace
+from facemill.imface.model import Condition, ImFace
 from facemill.imface.reconstruct import reconstruct
 from facemill.mesh.surface import Mesh
 
@@ -54,6 +54,13 @@ def codes_of(codes: Mapping[str, ScanCodes], expression: str, fit: str | Path) -
     if expression not in codes:
         raise DataError(f"{fit}: no expression {expression}; it holds {', '.join(codes)}.")
     return codes[expression]
+
+
+def condition_of(model: ImFace, codes: ScanCodes) -> Condition:
+    """What follows from one scan's codes alone, on the model's device, without a graph."""
+    device = model.template_landmarks.device
+    with torch.inference_mode():
+        return model.condition(codes.identity[None].to(device), codes.expression[None].to(device))
 
 
 def between(a: Float[Tensor, " c"], b: Float[Tensor, " c"], share: float) -> Float[Tensor, " c"]:

@@ -243,12 +243,30 @@ def write_obj(path: str | Path, mesh: Mesh, material: str | None = None) -> None
         part.write_text(text, encoding="utf-8")
 
 
-def write_ply(path: str | Path, mesh: Mesh) -> None:
-    """Write vertices (float32) and triangles as a binary little-endian PLY."""
+def write_ply(
+    path: str | Path,
+    mesh: Mesh,
+    normals: Float[np.ndarray, "v 3"] | None = None,
+    colours: UInt8[np.ndarray, "v 3"] | None = None,
+) -> None:
+    """Write a binary little-endian PLY: float32 vertices, with normals and colours where given."""
+    columns = {"x y z": ("float", "<f4", mesh.vertices)}
+    if normals is not None:
+        columns["nx ny nz"] = ("float", "<f4", normals)
+    if colours is not None:
+        columns["red green blue"] = ("uchar", "u1", colours)
+    named = [
+        (name, kind, code, values[:, i])
+        for names, (kind, code, values) in columns.items()
+        for i, name in enumerate(names.split())
+    ]
+    rows = np.empty(len(mesh.vertices), np.dtype([(name, code) for name, _, code, _ in named]))
+    for name, _, _, values in named:
+        rows[name] = values
+    properties = "".join(f"property {kind} {name}\n" for name, kind, _, _ in named)
     header = (
         "ply\nformat binary_little_endian 1.0\n"
-        f"element vertex {len(mesh.vertices)}\n"
-        "property float x\nproperty float y\nproperty float z\n"
+        f"element vertex {len(mesh.vertices)}\n{properties}"
         f"element face {len(mesh.faces)}\n"
         "property list uchar int vertex_indices\nend_header\n"
     )
@@ -256,7 +274,7 @@ def write_ply(path: str | Path, mesh: Mesh) -> None:
     faces["n"] = 3
     faces["corners"] = mesh.faces
     with writing(path) as part:
-        part.write_bytes(header.encode() + mesh.vertices.astype("<f4").tobytes() + faces.tobytes())
+        part.write_bytes(header.encode() + rows.tobytes() + faces.tobytes())
 
 
 def read_texture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:

@@ -37,6 +37,7 @@ from facemill.mesh.distance import distance_to_mesh
 from facemill.mesh.io import write_ply
 from facemill.mesh.sheet import height_sheet
 from facemill.mesh.surface import Mesh
+from facemill.mesh.visibility import visible_part
 from facemill.metrics.scores import read_fit
 from facemill.render.cameras import Camera
 from facemill.training.settings import from_settings
@@ -213,8 +214,8 @@ def random_faces(
 ) -> None:
     """People who do not exist, as a picture and as ``<meshes>/<number>.ply`` with normals.
 
-    ``draw`` are fields of :class:`~facemill.imface.random_faces.RandomFacesConfig`. Pictures and
-    files are made from the same meshes.
+    ``draw`` are fields of :class:`~facemill.imface.random_faces.RandomFacesConfig`. The files hold
+    what is visible from the front, as those of fitted people do.
     """
     config = from_settings(FigureConfig, settings, "figures")
     drawn = from_settings(RandomFacesConfig, draw, "imface.random")
@@ -225,10 +226,11 @@ def random_faces(
     with writing(meshes) as folder:
         folder.mkdir()
         for number, (mesh, code) in enumerate(zip(found, codes, strict=True), start=1):
-            write_ply(folder / f"{number:03d}.ply", mesh, gradient_normals(network, code, mesh))
-    columns = max(config.steps, 1)
+            shown = visible_part(mesh)
+            write_ply(folder / f"{number:03d}.ply", shown, gradient_normals(network, code, shown))
+    rows = [found[i : i + config.steps] for i in range(0, len(found), config.steps)]
     grid(
-        portraits([found[i : i + columns] for i in range(0, len(found), columns)], config),
+        portraits(rows, config),
         out,
         title="People who do not exist",
         subtitle=f"Identity codes drawn from the trained ones' distribution; {drawn.manner}",

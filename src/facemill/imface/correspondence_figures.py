@@ -20,6 +20,7 @@ from facemill.figures.layout import grid
 from facemill.figures.shading import shade
 from facemill.figures.sheets import readable
 from facemill.files import read_json
+from facemill.imface.config import ExtractionConfig
 from facemill.imface.correspondence import (
     match,
     on_template,
@@ -31,6 +32,7 @@ from facemill.imface.figures import WHITE, chosen_expressions, common_camera, op
 from facemill.imface.interpolate import ScanCodes, codes_of, read_codes
 from facemill.imface.model import ImFace
 from facemill.imface.reconstruct import reconstruct
+from facemill.mesh.crop import largest_piece
 from facemill.mesh.io import read_texture
 from facemill.mesh.surface import Mesh
 from facemill.render.raycast import RayScene
@@ -121,9 +123,9 @@ def texture_transfer(
     )
 
 
-def painted_on_template(model: ImFace, codes: ScanCodes, extraction) -> Mesh:
+def painted_on_template(model: ImFace, codes: ScanCodes, extraction: ExtractionConfig) -> Mesh:
     """A reconstruction whose texture coordinates are its vertices' places on the template."""
-    mesh = reconstruct(model, codes.identity, codes.expression, extraction)
+    mesh = largest_piece(reconstruct(model, codes.identity, codes.expression, extraction))
     return with_xy(mesh, template_places(model, codes, mesh.vertices))
 
 

@@ -33,6 +33,7 @@ from facemill.imface.interpolate import (
 from facemill.imface.model import ImFace, load_model
 from facemill.imface.random_faces import RandomFacesConfig, random_codes
 from facemill.imface.reconstruct import reconstruct
+from facemill.mesh.crop import largest_piece
 from facemill.mesh.distance import distance_to_mesh
 from facemill.mesh.io import write_ply
 from facemill.mesh.sheet import height_sheet
@@ -247,7 +248,8 @@ def opened(model: str | Path, settings: Mapping[str, Any]) -> tuple[FigureConfig
 def portraits(
     rows: Sequence[Sequence[Mesh]], config: FigureConfig
 ) -> list[list[UInt8[np.ndarray, "h w 4"]]]:
-    """Clay portraits of all meshes by one camera."""
+    """Clay portraits of all faces by one camera; pieces of surface beside a face are left out."""
+    rows = [[largest_piece(mesh) for mesh in row] for row in rows]
     camera = common_camera([mesh for row in rows for mesh in row], config)
     return [[shade(mesh, camera, background=WHITE) for mesh in row] for row in rows]
 

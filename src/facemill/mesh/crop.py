@@ -2,6 +2,8 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from facemill.errors import GeometryError
 from facemill.mesh.surface import Mesh
@@ -42,6 +44,17 @@ def without_unused_vertices(mesh: Mesh) -> Mesh:
     used[mesh.faces] = True
     number = np.cumsum(used) - 1
     return Mesh(mesh.vertices[used], number[mesh.faces])
+
+
+def largest_piece(mesh: Mesh) -> Mesh:
+    """The connected piece with the most triangles, its vertices in their order."""
+    n = len(mesh.vertices)
+    edges = np.concatenate([mesh.faces[:, :2], mesh.faces[:, 1:]])
+    graph = coo_array((np.ones(len(edges), bool), tuple(edges.T)), shape=(n, n))
+    piece = connected_components(graph, directed=False)[1][mesh.faces[:, 0]]
+    return without_unused_vertices(
+        Mesh(mesh.vertices, mesh.faces[piece == np.bincount(piece).argmax()])
+    )
 
 
 def _crossings(

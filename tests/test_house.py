@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RULE_FILES = [ROOT / "Snakefile", *sorted((ROOT / "workflow/rules").glob("*.smk"))]
 SCRIPTS = sorted((ROOT / "workflow/scripts").glob("*.py"))
 ENVIRONMENTS = sorted((ROOT / "envs").glob("*.yaml"))
-COLLECTIONS = {"all", "prepare", "imface_layout", "imface_release"}
+COLLECTIONS = {"all", "prepare", "imface_layout", "imface_meshes", "imface_release"}
 
 
 def rules() -> dict[str, str]:

@@ -13,16 +13,11 @@ from facemill.files import reading_npz
 from facemill.imface import fit as fitting
 from facemill.imface.config import FitConfig, FitWeights
 from facemill.imface.data import landmarks_to_unit_ball
-from facemill.imface.fit import (
-    RawScans,
-    decay,
-    fit_person,
-    fit_scans,
-    groups_of_scans,
-)
+from facemill.imface.fit import RawScans, fit_person, fit_scans, groups_of_scans
 from facemill.imface.fit_one import SamplesInMemory
 from facemill.imface.model import load_model
 from facemill.imface.pose import motion, moved
+from facemill.imface.refine import decay
 from facemill.imface.start import start_codes
 from facemill.mesh.frames import Similarity
 from facemill.metrics.scores import read_fit

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-from shapes import graph
+from shapes import graph, joined, sphere
 
 from facemill.errors import GeometryError
 from facemill.mesh.closing import boundary_edges, boundary_loops, damage
-from facemill.mesh.crop import crop_to_sphere
+from facemill.mesh.crop import crop_to_sphere, large_parts
 from facemill.mesh.normals import face_normals_and_areas
 from facemill.mesh.surface import Mesh
 
@@ -93,3 +93,10 @@ def test_a_vertex_on_the_sphere_makes_no_empty_triangle():
 def test_a_mesh_elsewhere_is_refused():
     with pytest.raises(GeometryError, match="no triangle inside the sphere of 100"):
         crop_to_sphere(graph(lambda x, y: 0 * x + 500.0, 10, 5), ORIGIN, 100.0)
+
+
+def test_large_pieces_are_kept_as_they_were():
+    large, small = sphere(30.0), sphere(5.0, subdivisions=2, centre=(60.0, 0.0, 0.0))
+    kept = large_parts(joined(small, large, small), share=0.5)
+    np.testing.assert_array_equal(kept.vertices, large.vertices)
+    np.testing.assert_array_equal(kept.faces, large.faces)

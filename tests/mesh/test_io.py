@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import trimesh
 
 from facemill.errors import DataError, FacemillError, GeometryError
 from facemill.mesh.io import find_texture, read_mesh, read_texture, write_obj, write_ply
@@ -117,6 +118,18 @@ def test_ply_stl_and_glb_are_read(tmp_path):
     glb = read_mesh(tmp_path / "a.glb")
     assert glb.vertices.shape == (8, 3) and glb.faces.max() == 7
     np.testing.assert_allclose(glb.vertices[:4], TETRAHEDRON.vertices * 2 + [5, 0, 0], atol=1e-6)
+
+
+def test_ply_carries_normals_and_colours(tmp_path):
+    normals = np.float32(TETRAHEDRON.vertices / 4.0 + 0.125)
+    colours = np.arange(12, dtype=np.uint8).reshape(4, 3)
+    write_ply(tmp_path / "a.ply", TETRAHEDRON, normals, colours)
+    found = trimesh.load_mesh(tmp_path / "a.ply", process=False)
+    np.testing.assert_array_equal(found.vertices, TETRAHEDRON.vertices)
+    np.testing.assert_array_equal(found.faces, TETRAHEDRON.faces)
+    raw = found.metadata["_ply_raw"]["vertex"]["data"]  # the reader makes normals of its own
+    np.testing.assert_array_equal(np.stack([raw[k] for k in ("nx", "ny", "nz")], -1), normals)
+    np.testing.assert_array_equal(found.visual.vertex_colors[:, :3], colours)
 
 
 @pytest.mark.parametrize("name", ["a.ply", "a.stl", "a.glb", "a.fbx", "missing.obj"])

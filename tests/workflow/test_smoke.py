@@ -17,6 +17,9 @@ FIGURES = (
     "imface_interpolation",
     "imface_expressions",
     "imface_transfer",
+    "imface_correspondence_colours",
+    "imface_texture_transfer",
+    "imface_random",
     "imface_curves",
 )
 

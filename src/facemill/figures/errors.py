@@ -36,7 +36,8 @@ def draw_error_scale(axes: "Axes", maximum: float, label: str = "distance (mm)")
     """Draw the colour scale into ``axes`` (a narrow horizontal strip), 0 to ``maximum`` mm."""
     axes.imshow(error_map()[None], aspect="auto", extent=(0, maximum, 0, 1))
     axes.set_yticks([])
-    ticks = np.linspace(0, maximum, 5 if maximum / 4 * 100 % 1 < 1e-9 else 6)
+    # Round steps: quarters of 2, 20, 0.2, and fifths of what begins with 1 or 5.
+    ticks = np.linspace(0, maximum, 5 if f"{maximum:e}".startswith("2") else 6)
     labels = [f"{tick:g}" for tick in np.round(ticks, 3)]
     axes.set_xticks(ticks, [*labels[:-1], f"≥ {labels[-1]}"])
     axes.tick_params(colors=INK, labelsize=7.5, length=2.5, width=0.6, color=FAINT)

@@ -27,6 +27,10 @@ TITLES = {
     "imface_interpolation": "ImFace: from person to person",
     "imface_expressions": "ImFace: from neutral to an expression",
     "imface_transfer": "ImFace: one person's expressions on others",
+    "imface_correspondence": "ImFace: dense correspondence",
+    "imface_correspondence_colours": "ImFace: same colour, same place",
+    "imface_texture_transfer": "ImFace: skins handed on",
+    "imface_random": "ImFace: people who do not exist",
     "imface_curves": "ImFace: training curves",
 }
 AGAIN = "Delete it to have it made again."

@@ -22,8 +22,9 @@ WHITE = (255, 255, 255)
 
 
 def readable(expression: str) -> str:
-    """``12_lip_puckerer`` as ``lip puckerer``."""
-    return expression.split("_", 1)[-1].replace("_", " ")
+    """``12_lip_puckerer`` as ``lip puckerer``; a name without a number keeps all its words."""
+    number, _, name = expression.partition("_")
+    return (name if number.isdigit() else expression).replace("_", " ")
 
 
 def data_sheet(

@@ -39,6 +39,11 @@ class Batch:
     landmarks: Float[Tensor, "b 68 3"]  # of the scan
     neutral_landmarks: Float[Tensor, "b 68 3"]  # of the same person's neutral scan
 
+    @property
+    def rows(self) -> Float[Tensor, "b n 7"]:
+        """Points, normals and distances side by side."""
+        return torch.cat([self.points, self.normals, self.sdf.unsqueeze(-1)], dim=-1)
+
     def part(self, scans: slice, points: slice) -> "Batch":
         """Some points of some scans."""
         rows = {f.name: getattr(self, f.name)[scans] for f in dataclasses.fields(self)}

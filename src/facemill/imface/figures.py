@@ -1,4 +1,8 @@
-"""ImFace's pictures: reconstructions with error maps, walks between codes, expression transfer."""
+"""ImFace's pictures: reconstructions with error maps, walks between codes, transfer, random faces.
+
+Every picture is a grid of portraits: :func:`portraits` gives all of them one camera that just sees
+the largest face, so that sizes compare.
+"""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -7,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import UInt8
 
 from facemill.data.expressions import NEUTRAL
 from facemill.data.packs import FacePack
@@ -15,26 +19,35 @@ from facemill.errors import ConfigError, DataError
 from facemill.figures.errors import error_colours, scale_maximum
 from facemill.figures.layout import grid
 from facemill.figures.shading import portrait_camera, shade
-from facemill.files import read_json
+from facemill.figures.sheets import readable
+from facemill.files import read_json, writing
 from facemill.imface.config import ExtractionConfig
 from facemill.imface.interpolate import (
     codes_of,
+    condition_of,
     expression_walk,
     identity_walk,
     read_codes,
     transfer_matrix,
 )
-from facemill.imface.model import load_model
+from facemill.imface.model import ImFace, load_model
+from facemill.imface.random_faces import RandomFacesConfig, random_codes
+from facemill.imface.reconstruct import reconstruct
+from facemill.mesh.crop import large_parts
 from facemill.mesh.distance import distance_to_mesh
+from facemill.mesh.io import write_ply
 from facemill.mesh.sheet import height_sheet
 from facemill.mesh.surface import Mesh
+from facemill.mesh.visibility import visible_part
 from facemill.metrics.scores import read_fit
+from facemill.render.cameras import Camera
 from facemill.training.settings import from_settings
 
 log = logging.getLogger(__name__)
 
-SHEET_BOX = np.array([[-88.0, -94.0, -30.0], [88.0, 100.0, 40.0]])
-"""Box round what the crop sphere leaves of a face, mm, the same for everybody."""
+WHITE = (255, 255, 255)
+MARGIN = 1.06
+"""A picture's size by that of the largest face in it."""
 
 
 @dataclass(frozen=True)
@@ -93,20 +106,30 @@ def reconstruction(
         rows.append(row)
         labels.append(f"{person}\n{readable(expression)}{'' if seen else chr(10) + '(unseen)'}")
     maximum = scale_maximum(np.concatenate(errors))
-    images = [[picture(mesh, config, values, maximum) for mesh, values in row] for row in rows]
-    captions = [
-        ["" if values is None else f"{values.mean():.2f} mm" for _, values in row] for row in rows
+    camera = common_camera([mesh for row in rows for mesh, _ in row], config)
+    images = [
+        [
+            shade(mesh, camera, background=WHITE)
+            if values is None
+            else shade(
+                mesh, camera, error_colours(values, maximum), background=WHITE, contrast=0.35
+            )
+            for mesh, values in row
+        ]
+        for row in rows
     ]
-    columns = ["scan", *[text for label in fits for text in (label, "error")]]
     grid(
         images,
         out,
         row_labels=labels,
-        column_labels=columns,
+        column_labels=["scan", *[text for label in fits for text in (label, "error")]],
         title="Unseen people, reconstructed",
         subtitle="Distance from each point of the scan to the reconstruction; mean below each map",
         error_maximum=maximum,
-        captions=captions,
+        captions=[
+            ["" if values is None else f"{values.mean():.2f} mm" for _, values in row]
+            for row in rows
+        ],
     )
 
 
@@ -114,9 +137,7 @@ def interpolation(
     model: str | Path, fits: Sequence[str | Path], settings: Mapping[str, Any], out: str | Path
 ) -> None:
     """Rows of walks from one unseen person to the next, by their identity codes alone."""
-    config = from_settings(FigureConfig, settings, "figures")
-    network, _ = load_model(model)
-    network.requires_grad_(False)
+    config, network = opened(model, settings)
     if len(fits) < 2:
         raise DataError(
             f"{len(fits)} fitted person; a walk needs two. Add test people to the split."
@@ -130,7 +151,7 @@ def interpolation(
         for i, j in pairs
     ]
     grid(
-        [[picture(mesh, config) for mesh in walk] for walk in walks],
+        portraits(walks, config),
         out,
         row_labels=[f"{names[i]}\nto {names[j]}" for i, j in pairs],
         column_labels=shares(config.steps),
@@ -143,10 +164,8 @@ def expressions(
     model: str | Path, fits: Sequence[str | Path], settings: Mapping[str, Any], out: str | Path
 ) -> None:
     """Rows of walks from neutral to an expression, by the expression codes alone."""
-    config = from_settings(FigureConfig, settings, "figures")
-    network, _ = load_model(model)
-    network.requires_grad_(False)
-    rows, labels = [], []
+    config, network = opened(model, settings)
+    walks, labels = [], []
     for number in range(config.rows):
         fit = fits[number % len(fits)]
         codes = read_codes(fit)
@@ -155,11 +174,10 @@ def expressions(
             raise DataError(f"{fit}: nothing but {NEUTRAL}; a walk needs another expression.")
         name = names[number % len(names)]
         start, end = codes_of(codes, NEUTRAL, fit), codes_of(codes, name, fit)
-        walk = expression_walk(network, start, end, config.steps, config.extraction)
-        rows.append([picture(mesh, config) for mesh in walk])
+        walks.append(expression_walk(network, start, end, config.steps, config.extraction))
         labels.append(f"{Path(fit).stem}\n{readable(name)}")
     grid(
-        rows,
+        portraits(walks, config),
         out,
         row_labels=labels,
         column_labels=shares(config.steps),
@@ -172,23 +190,78 @@ def transfer(
     model: str | Path, fits: Sequence[str | Path], settings: Mapping[str, Any], out: str | Path
 ) -> None:
     """A matrix of people and expressions: everyone makes the first person's expressions."""
-    config = from_settings(FigureConfig, settings, "figures")
-    network, _ = load_model(model)
-    network.requires_grad_(False)
+    config, network = opened(model, settings)
     fits = list(fits)[: config.rows]
     source = read_codes(fits[0])
     names = [NEUTRAL, *chosen_expressions(list(source), config, config.steps - 1)]
     people = [codes_of(read_codes(fit), NEUTRAL, fit) for fit in fits]
     shown = [codes_of(source, name, fits[0]) for name in names]
-    matrix = transfer_matrix(network, people, shown, config.extraction)
     grid(
-        [[picture(mesh, config) for mesh in row] for row in matrix],
+        portraits(transfer_matrix(network, people, shown, config.extraction), config),
         out,
         row_labels=[Path(fit).stem for fit in fits],
         column_labels=[readable(name) for name in names],
         title=f"Expressions of {Path(fits[0]).stem}, made by others",
         subtitle="A row keeps a person's identity code, a column an expression code of the first",
     )
+
+
+def random_faces(
+    model: str | Path,
+    settings: Mapping[str, Any],
+    draw: Mapping[str, Any],
+    out: str | Path,
+    meshes: str | Path,
+) -> None:
+    """People who do not exist, as a picture and as ``<meshes>/<number>.ply`` with normals.
+
+    ``draw`` are fields of :class:`~facemill.imface.random_faces.RandomFacesConfig`. The files hold
+    what is visible from the front, as those of fitted people do.
+    """
+    config = from_settings(FigureConfig, settings, "figures")
+    drawn = from_settings(RandomFacesConfig, draw, "imface.random")
+    network, about = load_model(model)
+    network.requires_grad_(False)
+    codes = random_codes(network, about, drawn)
+    found = [reconstruct(network, c.identity, c.expression, config.extraction) for c in codes]
+    with writing(meshes) as folder:
+        folder.mkdir()
+        for number, (mesh, code) in enumerate(zip(found, codes, strict=True), start=1):
+            shown = visible_part(mesh)
+            normals = gradient_normals(network, condition_of(network, code), shown.vertices)
+            write_ply(folder / f"{number:03d}.ply", shown, normals)
+    rows = [found[i : i + config.steps] for i in range(0, len(found), config.steps)]
+    grid(
+        portraits(rows, config),
+        out,
+        title="People who do not exist",
+        subtitle=f"Identity codes drawn from the trained ones' distribution; {drawn.manner}",
+    )
+
+
+def opened(model: str | Path, settings: Mapping[str, Any]) -> tuple[FigureConfig, ImFace]:
+    """What every picture of codes begins with."""
+    config = from_settings(FigureConfig, settings, "figures")
+    network, _ = load_model(model)
+    return config, network.requires_grad_(False)
+
+
+def portraits(
+    rows: Sequence[Sequence[Mesh]], config: FigureConfig
+) -> list[list[UInt8[np.ndarray, "h w 4"]]]:
+    """Clay portraits of all faces by one camera; pieces of surface beside a face are left out."""
+    rows = [[large_parts(mesh) for mesh in row] for row in rows]
+    camera = common_camera([mesh for row in rows for mesh in row], config)
+    return [[shade(mesh, camera, background=WHITE) for mesh in row] for row in rows]
+
+
+def common_camera(meshes: Sequence[Mesh], config: FigureConfig) -> Camera:
+    """A camera that just sees every one of the meshes, in pictures as high as that takes."""
+    points = np.concatenate([mesh.vertices[::5] for mesh in meshes])
+    tall = portrait_camera(points, config.yaw, config.size, height=2 * config.size)
+    seen, _ = tall.project(points)
+    height = round(float(np.ptp(seen[:, 1])) * MARGIN)
+    return portrait_camera(points, config.yaw, config.size, height=height, margin=MARGIN)
 
 
 def chosen_scans(index: Mapping[str, Any], config: FigureConfig) -> list[tuple[str, str, bool]]:
@@ -218,26 +291,6 @@ def chosen_expressions(present: Sequence[str], config: FigureConfig, count: int)
         return []
     places = np.linspace(0, len(others) - 1, min(count, len(others))).round().astype(int)
     return [others[i] for i in dict.fromkeys(places)]
-
-
-def picture(
-    mesh: Mesh,
-    config: FigureConfig,
-    millimetres: Float[np.ndarray, " v"] | None = None,
-    maximum: float = 1.0,
-) -> UInt8[np.ndarray, "h w 4"]:
-    """A portrait of ``mesh`` like clay, or coloured by errors at its vertices."""
-    camera = portrait_camera(SHEET_BOX, config.yaw, config.size, height=round(1.2 * config.size))
-    if millimetres is None:
-        return shade(mesh, camera, background=(255, 255, 255))
-    colours = error_colours(millimetres, maximum)
-    return shade(mesh, camera, colours=colours, background=(255, 255, 255), contrast=0.35)
-
-
-def readable(expression: str) -> str:
-    """12_lip_puckerer -> lip puckerer."""
-    number, _, name = expression.partition("_")
-    return (name if number.isdigit() else expression).replace("_", " ")
 
 
 def shares(steps: int) -> list[str]:

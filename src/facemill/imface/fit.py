@@ -27,6 +27,7 @@ from facemill.imface.data import landmarks_to_unit_ball, to_unit_ball
 from facemill.imface.model import ImFace, load_model
 from facemill.imface.pose import motion, moved
 from facemill.imface.reconstruct import reconstruct
+from facemill.imface.refine import decay, fit_details
 from facemill.imface.start import start_codes
 from facemill.mesh.frames import FACE_TO_IMFACE, Similarity
 from facemill.randomness import generator
@@ -39,7 +40,7 @@ log = logging.getLogger(__name__)
 
 TERMS = [field.name for field in fields(FitWeights)]
 
-CODE = ("blend", "fit", "losses", "model", "pose", "reconstruct", "start")
+CODE = ("blend", "fit", "losses", "model", "pose", "reconstruct", "refine", "start")
 """Modules that what is fitted depends on."""
 
 POINTS_AT_ONCE = 65536
@@ -80,12 +81,19 @@ class Codes:
     """What fitting finds for s scans, and the weighted loss terms of the last step.
 
     ``motions``: by scan, from where it was given to where it was moved (face frame, mm).
+    ``detail``: of models with a refinement.
     """
 
     identity: Float[Tensor, "s ci"]
     expression: Float[Tensor, "s ce"]
     losses: dict[str, float]
     motions: tuple[Similarity, ...] = ()
+    detail: Float[Tensor, "s cd"] | None = None
+
+    def of(self, item: int) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Identity, expression and detail code of one scan."""
+        detail = None if self.detail is None else self.detail[item]
+        return self.identity[item], self.expression[item], detail
 
 
 def fit_person(
@@ -115,14 +123,14 @@ def fit_person(
                 continue
             codes = fit_scans(network, pack, group, config.fit)
             for i, expression in enumerate(group):
-                mesh = reconstruct(
-                    network, codes.identity[i], codes.expression[i], config.extraction
-                )
+                identity, expression_code, detail = codes.of(i)
+                mesh = reconstruct(network, identity, expression_code, config.extraction, detail)
                 done[expression] = {
                     "vertices": torch.from_numpy(mesh.vertices.astype(np.float32)),
                     "faces": torch.from_numpy(mesh.faces.astype(np.int32)),
-                    "identity_code": codes.identity[i].cpu(),
-                    "expression_code": codes.expression[i].cpu(),
+                    "identity_code": identity.cpu(),
+                    "expression_code": expression_code.cpu(),
+                    **({} if detail is None else {"detail_code": detail.cpu()}),
                     "losses": torch.tensor([codes.losses[n] for n in TERMS if n in codes.losses]),
                 }
             checkpoints.save(len(done), done)
@@ -220,8 +228,18 @@ def fit_scans(
     progress.close()
     log.info("fitted %s: %s", ", ".join(expressions), _listed(totals))
     identity = identity.detach().expand(len(expressions), -1)
-    motions = tuple(motion(row, moving and raw.with_scale) for row in pose.detach().cpu())
-    return Codes(identity, expression.detach(), totals, motions)
+    expression, pose = expression.detach(), pose.detach()
+    detail = None
+    if model.config.detail_dim:
+
+        def placed(chosen: slice, step: int) -> Float[Tensor, "b n 7"]:
+            rows = rows_of(expressions[chosen], step)
+            return moved(rows, None, pose[chosen], raw.with_scale)[0] if moving else rows
+
+        detail, of_detail = fit_details(model, identity, expression, placed, config)
+        totals |= of_detail
+    motions = tuple(motion(row, moving and raw.with_scale) for row in pose.cpu())
+    return Codes(identity, expression, totals, motions, detail)
 
 
 def fit_terms(
@@ -265,18 +283,6 @@ def fit_terms(
         term = losses.landmark_term(torch.where(known, template, target), target)
         terms["landmark_template"] = term * known.numel() / known.sum().clamp(min=1)
     return terms
-
-
-def decay(config: FitConfig, step: int) -> float:
-    """Factor on the learning rate at ``step``.
-
-    cosine: from 1 to 1 % along half a wave. staircase (release): 1 up to 200/1500 of the run, then
-    times 0.95 every 10/1500 of it.
-    """
-    share = step / config.steps
-    if config.schedule == "cosine":
-        return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))
-    return 0.95 ** (math.floor((share * 1500 - 200) / 10) + 1) if share * 1500 >= 200 else 1.0
 
 
 def parts_of(count: int, size: int) -> list[slice]:

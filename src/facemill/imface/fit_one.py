@@ -24,7 +24,7 @@ from facemill.files import write_npz
 from facemill.imface.config import ExtractionConfig, FitConfig
 from facemill.imface.fit import TERMS, Codes, RawScans, fit_scans
 from facemill.imface.model import ImFace, load_model
-from facemill.imface.reconstruct import gradient_normals, reconstruct
+from facemill.imface.reconstruct import condition_of, gradient_normals, reconstruct
 from facemill.mesh.crop import large_parts
 from facemill.mesh.distance import distance_to_mesh
 from facemill.mesh.frames import FACE_TO_IMFACE, NOSE_TIP, Similarity
@@ -235,12 +235,9 @@ def _fitted(
 ) -> FittedScan:
     """Mesh and scores of one scan at its final place."""
     to_face = codes.motions[item].after(placement.similarity)
-    mesh = large_parts(
-        reconstruct(model, codes.identity[item], codes.expression[item], config.extraction)
-    )
-    normals = gradient_normals(
-        model, codes.identity[item], codes.expression[item], mesh.vertices, config.extraction
-    )
+    own = codes.of(item)
+    mesh = large_parts(reconstruct(model, own[0], own[1], config.extraction, own[2]))
+    normals = gradient_normals(model, condition_of(model, *own), mesh.vertices)
     rng = generator(config.fit.seed, "imface_fit_one", "score", name)
     seen = visible_surface(
         scan.shape, to_face, CROP_RADIUS, config.fit_one.points, rng, str(scan.path)

@@ -15,10 +15,13 @@ from torch import Tensor
 
 from facemill.errors import DataError
 from facemill.files import reading_npz
+from facemill.imface import reconstruct as reconstruction
 from facemill.imface.config import ExtractionConfig
-from facemill.imface.model import ImFace
+from facemill.imface.model import Condition, ImFace
 from facemill.imface.reconstruct import reconstruct
 from facemill.mesh.surface import Mesh
+
+KINDS = ("identity", "expression", "detail")
 
 FIT_AGAIN = "Delete it to have imface_fit make it again."
 
@@ -29,6 +32,7 @@ class ScanCodes:
 
     identity: Float[Tensor, " ci"]
     expression: Float[Tensor, " ce"]
+    detail: Float[Tensor, " cd"] | None = None  # of models with a refinement
 
 
 def read_codes(fit: str | Path) -> dict[str, ScanCodes]:
@@ -37,13 +41,11 @@ def read_codes(fit: str | Path) -> dict[str, ScanCodes]:
         names = [
             n.removesuffix("/identity_code") for n in arrays.files if n.endswith("/identity_code")
         ]
-        codes = {
-            name: ScanCodes(
-                torch.from_numpy(arrays[f"{name}/identity_code"]),
-                torch.from_numpy(arrays[f"{name}/expression_code"]),
-            )
-            for name in names
-        }
+        codes = {}
+        for name in names:
+            kinds = [kind for kind in KINDS if f"{name}/{kind}_code" in arrays.files]
+            found = {kind: torch.from_numpy(arrays[f"{name}/{kind}_code"]) for kind in kinds}
+            codes[name] = ScanCodes(**found)
     if not codes:
         raise DataError(f"{fit}: holds no codes; it is no fit of ImFace. {FIT_AGAIN}")
     return codes
@@ -54,6 +56,16 @@ def codes_of(codes: Mapping[str, ScanCodes], expression: str, fit: str | Path) -
     if expression not in codes:
         raise DataError(f"{fit}: no expression {expression}; it holds {', '.join(codes)}.")
     return codes[expression]
+
+
+def condition_of(model: ImFace, codes: ScanCodes) -> Condition:
+    """What follows from one scan's codes alone, on the model's device, without a graph."""
+    return reconstruction.condition_of(model, codes.identity, codes.expression, codes.detail)
+
+
+def mesh_of(model: ImFace, codes: ScanCodes, config: ExtractionConfig) -> Mesh:
+    """The face that a scan's codes stand for, with its detail."""
+    return reconstruct(model, codes.identity, codes.expression, config, codes.detail)
 
 
 def between(a: Float[Tensor, " c"], b: Float[Tensor, " c"], share: float) -> Float[Tensor, " c"]:

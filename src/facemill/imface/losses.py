@@ -74,7 +74,7 @@ def training_terms(
     """
     condition, codes = conditioned(model, batch, refine)
     terms = scan_terms(model, batch, condition, codes) | point_terms(model, batch, condition)
-    return terms | (refined_terms(model, batch, condition) if refine else {})
+    return terms | (refined_terms(model, batch.rows, condition) if refine else {})
 
 
 def conditioned(model: ImFace, batch: Batch, refine: bool) -> tuple[Condition, dict[str, Tensor]]:
@@ -126,16 +126,19 @@ def point_terms(model: ImFace, batch: Batch, condition: Condition) -> dict[str, 
 
 
 def refined_terms(
-    model: ImFace, batch: Batch, condition: Condition
+    model: ImFace, rows: Float[Tensor, "b n 7"], condition: Condition
 ) -> dict[str, Float[Tensor, ""]]:
-    """Distance, normal and eikonal terms of the refined field (ImFace++)."""
+    """Distance, normal and eikonal terms of the refined field (ImFace++).
+
+    ``rows``: points, normals, distances in the unit ball.
+    """
     with torch.enable_grad():
-        points = batch.points.detach().requires_grad_()
+        points = rows[..., :3].detach().requires_grad_()
         sdf = model.refined_sdf(points, condition)
         (gradient,) = torch.autograd.grad(sdf.sum(), points, create_graph=True)
     return {
-        "refined_sdf": sdf_term(sdf, batch.sdf),
-        "refined_normal": normal_term(gradient, batch.normals),
+        "refined_sdf": sdf_term(sdf, rows[..., 6]),
+        "refined_normal": normal_term(gradient, rows[..., 3:6]),
         "refined_eikonal": eikonal_term(gradient),
     }
 
@@ -215,9 +218,13 @@ def _passes(
     totals: dict[str, Tensor] = {}
     base = len(fields_parameters(model, False))
     base_layers = len(of_layers) - 2 * len(condition.detail_layers)
+
+    def of_batch(model: ImFace, part: Batch, leaves: Condition) -> dict[str, Tensor]:
+        return refined_terms(model, part.rows, leaves)
+
     phases = [(point_terms, slice(0, base_layers), slice(0, base))]
     if refine:
-        phases.append((refined_terms, slice(base_layers, None), slice(base, None)))
+        phases.append((of_batch, slice(base_layers, None), slice(base, None)))
     for rows, span in parts:
         part = batch.part(rows, span)
         leaves = condition.rows(rows).leaves()

@@ -12,6 +12,7 @@ All points are in ImFace's unit ball (``mesh.frames.FACE_TO_IMFACE``: 100 mm are
 at (0, 0, 0.4)). Sections refer to the paper (CVPR 2022); "release" is the authors' published code.
 """
 
+import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -61,6 +62,10 @@ class Condition:
     def leaves(self) -> "Condition":
         """The same numbers as a beginning: gradients reach them and end there."""
         return self._each(lambda tensor: tensor.detach().requires_grad_())
+
+    def with_detail(self, layers: Layers) -> "Condition":
+        """The same with the refinement's layers."""
+        return dataclasses.replace(self, detail_layers=layers)
 
     def layer_tensors(self) -> list[Tensor]:
         """Weights and biases of E, I and the refinement, in this order."""

@@ -23,27 +23,48 @@ BALL = 1.0
 
 
 def sdf_field(model: ImFace, condition: Condition, batch_points: int) -> Field:
-    """The signed distance of one scan as a function of points in the unit ball, for NumPy."""
+    """The signed distance of one scan as a function of points in the unit ball, for NumPy.
+
+    The refined one where the condition has detail.
+    """
     device = model.template_landmarks.device
+    refined = len(condition.detail_layers) > 0
 
     def field(points: np.ndarray) -> np.ndarray:
         values = np.empty(len(points), np.float32)
-        with torch.inference_mode():
+        with torch.no_grad():
             for start in range(0, len(points), batch_points):
                 part = points[start : start + batch_points].astype(np.float32)
-                output = model.field(torch.from_numpy(part).to(device)[None], condition)
-                values[start : start + batch_points] = output.sdf[0].cpu().numpy()
+                part = torch.from_numpy(part).to(device)[None]
+                sdf = (
+                    model.refined_sdf(part, condition)
+                    if refined
+                    else model.field(part, condition).sdf
+                )
+                values[start : start + batch_points] = sdf[0].cpu().numpy()
         return values
 
     return field
 
 
-def gradient_normals(
+def condition_of(
     model: ImFace,
     identity_code: Float[Tensor, " ci"],
     expression_code: Float[Tensor, " ce"],
+    detail_code: Float[Tensor, " cd"] | None = None,
+) -> Condition:
+    """What follows from one scan's codes alone, on the model's device, without a graph."""
+    device = model.template_landmarks.device
+    codes = [identity_code, expression_code, detail_code]
+    with torch.no_grad():
+        return model.condition(*[None if c is None else c[None].to(device) for c in codes])
+
+
+def gradient_normals(
+    model: ImFace,
+    condition: Condition,
     vertices: Float[np.ndarray, "v 3"],
-    config: ExtractionConfig,
+    batch_points: int = 65536,
 ) -> Float[np.ndarray, "v 3"]:
     """Unit normals at vertices (face frame, mm): the direction in which the field grows.
 
@@ -52,13 +73,17 @@ def gradient_normals(
     device = model.template_landmarks.device
     points = FACE_TO_IMFACE.apply(vertices).astype(np.float32)
     normals = np.empty((len(points), 3))
-    with torch.no_grad():
-        condition = model.condition(identity_code[None], expression_code[None])
-        for start in range(0, len(points), config.batch_points):
-            part = torch.from_numpy(points[start : start + config.batch_points]).to(device)
-            _, gradient, _ = model.field_and_gradients(part[None], condition)
-            normals[start : start + config.batch_points] = gradient[0].cpu().numpy()
-    return normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    for start in range(0, len(points), batch_points):
+        part = torch.from_numpy(points[start : start + batch_points]).to(device)[None]
+        if len(condition.detail_layers) > 0:
+            part.requires_grad_()
+            (gradient,) = torch.autograd.grad(model.refined_sdf(part, condition).sum(), part)
+        else:
+            with torch.no_grad():
+                _, gradient, _ = model.field_and_gradients(part, condition)
+        normals[start : start + batch_points] = gradient[0].cpu().numpy()
+    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+    return FACE_TO_IMFACE.inverse().apply_to_normals(normals)
 
 
 def reconstruct(
@@ -66,15 +91,15 @@ def reconstruct(
     identity_code: Float[Tensor, " ci"],
     expression_code: Float[Tensor, " ce"],
     config: ExtractionConfig,
+    detail_code: Float[Tensor, " cd"] | None = None,
 ) -> Mesh:
-    """The face that a pair of codes stands for, cut at the ball, every triangle facing outwards.
+    """The face that codes stand for, cut at the ball, every triangle facing outwards.
 
     With ``config.visible`` what lies behind the face goes, as it went from the scans: a network
     that has seen few free points makes stray surface there, which is no part of the face.
     Raises GeometryError where the field has no zero.
     """
-    with torch.inference_mode():
-        condition = model.condition(identity_code[None], expression_code[None])
+    condition = condition_of(model, identity_code, expression_code, detail_code)
     field = sdf_field(model, condition, config.batch_points)
     bound = measured_lipschitz(field, BALL, np.random.default_rng(0))
     grid = Grid(config.resolution, -BALL, BALL)

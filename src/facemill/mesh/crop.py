@@ -2,6 +2,8 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
 from facemill.errors import GeometryError
 from facemill.mesh.surface import Mesh
@@ -46,12 +48,9 @@ def without_unused_vertices(mesh: Mesh) -> Mesh:
 
 def large_parts(mesh: Mesh, share: float = 0.05) -> Mesh:
     """The mesh without pieces that hold less than ``share`` of its faces and hang on nothing."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
     count = len(mesh.vertices)
     first, second = mesh.faces[:, [0, 1]].ravel(), mesh.faces[:, [1, 2]].ravel()
-    links = coo_matrix((np.ones(len(first), bool), (first, second)), shape=(count, count))
+    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
     part = connected_components(links, directed=False)[1][mesh.faces[:, 0]]
     large = np.bincount(part) >= share * len(mesh.faces)
     return without_unused_vertices(Mesh(mesh.vertices, mesh.faces[large[part]]))

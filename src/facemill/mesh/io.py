@@ -244,23 +244,37 @@ def write_obj(path: str | Path, mesh: Mesh, material: str | None = None) -> None
 
 
 def write_ply(
-    path: str | Path, mesh: Mesh, normals: Float[np.ndarray, "v 3"] | None = None
+    path: str | Path,
+    mesh: Mesh,
+    normals: Float[np.ndarray, "v 3"] | None = None,
+    colours: UInt8[np.ndarray, "v 3"] | None = None,
 ) -> None:
-    """Write vertices (float32), normals if given, and triangles as a binary little-endian PLY."""
-    names = ["x", "y", "z"] if normals is None else ["x", "y", "z", "nx", "ny", "nz"]
-    vertices = mesh.vertices if normals is None else np.hstack([mesh.vertices, normals])
+    """Write a binary little-endian PLY: float32 vertices, with normals and colours where given."""
+    columns = {"x y z": ("float", "<f4", mesh.vertices)}
+    if normals is not None:
+        columns["nx ny nz"] = ("float", "<f4", normals)
+    if colours is not None:
+        columns["red green blue"] = ("uchar", "u1", colours)
+    named = [
+        (name, kind, code, values[:, i])
+        for names, (kind, code, values) in columns.items()
+        for i, name in enumerate(names.split())
+    ]
+    rows = np.empty(len(mesh.vertices), np.dtype([(name, code) for name, _, code, _ in named]))
+    for name, _, _, values in named:
+        rows[name] = values
+    properties = "".join(f"property {kind} {name}\n" for name, kind, _, _ in named)
     header = (
         "ply\nformat binary_little_endian 1.0\n"
-        f"element vertex {len(mesh.vertices)}\n"
-        + "".join(f"property float {name}\n" for name in names)
-        + f"element face {len(mesh.faces)}\n"
+        f"element vertex {len(mesh.vertices)}\n{properties}"
+        f"element face {len(mesh.faces)}\n"
         "property list uchar int vertex_indices\nend_header\n"
     )
     faces = np.empty(len(mesh.faces), np.dtype([("n", "u1"), ("corners", "<i4", 3)]))
     faces["n"] = 3
     faces["corners"] = mesh.faces
     with writing(path) as part:
-        part.write_bytes(header.encode() + vertices.astype("<f4").tobytes() + faces.tobytes())
+        part.write_bytes(header.encode() + rows.tobytes() + faces.tobytes())
 
 
 def read_texture(path: str | Path) -> UInt8[np.ndarray, "h w 3"]:

@@ -28,6 +28,10 @@ HEADLINE = (
     "chamfer_sampled",
     "chamfer_sampled_icp",
     "f_score_1mm_sampled_icp",
+    "landmark_transfer_mean",
+    "landmark_transfer_median",
+    "correspondence_mean",
+    "correspondence_median",
 )
 """What a reader wants to see first; the CSV holds all metrics."""
 

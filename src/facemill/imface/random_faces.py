@@ -1,0 +1,120 @@
+"""Faces of nobody: codes drawn from a normal distribution fitted to the trained ones.
+
+The distribution has the trained codes' own mean and covariance, taken apart into principal axes;
+codes are the observations and code numbers the variables. (The release fits its components to the
+transposed matrix, so that they mix scans instead of code numbers.)
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32
+
+from facemill.data.expressions import NEUTRAL
+from facemill.errors import ConfigError, DataError
+from facemill.imface.interpolate import ScanCodes
+from facemill.imface.model import ImFace
+from facemill.randomness import generator
+
+
+@dataclass(frozen=True)
+class RandomFacesConfig:
+    """What is drawn."""
+
+    count: int = 12  # faces
+    share: float = 0.98  # of the codes' variance that the kept axes hold
+    temperature: float = 1.0  # factor on all standard deviations; below 1 faces are more average
+    expression: Literal["neutral", "random"] = "neutral"  # mean neutral code, or drawn too
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.count < 1:
+            raise ConfigError(f"count: found {self.count}, expected at least 1")
+        if not 0 < self.share <= 1:
+            raise ConfigError(f"share: found {self.share}, expected above 0 and up to 1")
+        if self.temperature < 0:
+            raise ConfigError(f"temperature: found {self.temperature}, expected at least 0")
+
+    @property
+    def manner(self) -> str:
+        """How the faces were drawn, in words."""
+        expression = "mean neutral" if self.expression == "neutral" else "drawn"
+        return f"expression codes {expression}, standard deviations x {self.temperature:g}"
+
+
+@dataclass(frozen=True)
+class CodeDistribution:
+    """A normal distribution in the principal axes of n codes of c numbers."""
+
+    mean: Float[np.ndarray, " c"]
+    axes: Float[np.ndarray, "k c"]  # orthonormal rows, largest variance first
+    std: Float[np.ndarray, " k"]
+
+    def draw(
+        self, rng: np.random.Generator, count: int, temperature: float = 1.0
+    ) -> Float32[np.ndarray, "count c"]:
+        """Codes: mean + temperature * sum_k std_k g_k axis_k, every g_k standard normal."""
+        along = temperature * self.std * rng.normal(size=(count, len(self.std)))
+        return (self.mean + along @ self.axes).astype(np.float32)
+
+
+def fitted_distribution(codes: Float[np.ndarray, "n c"], share: float = 1.0) -> CodeDistribution:
+    """Mean, axes and standard deviations of codes; as few axes as hold ``share`` of the variance.
+
+    n codes span at most n - 1 axes. Raises DataError for a single code, which has no spread.
+    """
+    if len(codes) < 2:
+        raise DataError(
+            f"{len(codes)} trained code has no distribution; random faces need a model that was "
+            "trained on two people or more."
+        )
+    mean = codes.mean(axis=0, dtype=np.float64)
+    _, singular, axes = np.linalg.svd(codes - mean, full_matrices=False)
+    variance = singular**2 / (len(codes) - 1)
+    reached = np.cumsum(variance) >= share * variance.sum() * (1 - 1e-12)
+    kept = min(int(reached.argmax()) + 1, len(codes) - 1)
+    return CodeDistribution(mean, axes[:kept], np.sqrt(variance[:kept]))
+
+
+def trained_codes(
+    model: ImFace, people: int, expressions: list[int]
+) -> tuple[Float[np.ndarray, "n ci"], Float[np.ndarray, "m ce"]]:
+    """Identity codes of all people, and the expression codes of everybody with ``expressions``."""
+    everybody = torch.arange(people)
+    with torch.no_grad():
+        identity = model.codes(everybody, torch.zeros_like(everybody))[0]
+        expression = torch.cat(
+            [model.codes(everybody, torch.full_like(everybody, e))[1] for e in expressions]
+        )
+    return identity.double().numpy(), expression.double().numpy()
+
+
+def random_codes(
+    model: ImFace, about: Mapping[str, Any], config: RandomFacesConfig
+) -> list[ScanCodes]:
+    """Codes of people who do not exist; ``about`` is the metadata of the model's file.
+
+    An expression code belongs to a person and an expression in training; here one is drawn, or the
+    mean of the neutral ones serves for everybody.
+    """
+    known = list(about["expressions"])
+    neutral = [known.index(NEUTRAL)] if NEUTRAL in known else list(range(len(known)))
+    chosen = neutral if config.expression == "neutral" else list(range(len(known)))
+    identity, expression = trained_codes(model, len(about["people"]), chosen)
+    rng = generator(config.seed, "imface_random")
+    identities = fitted_distribution(identity, config.share).draw(
+        rng, config.count, config.temperature
+    )
+    if config.expression == "neutral":
+        expressions = np.tile(expression.mean(axis=0), (config.count, 1)).astype(np.float32)
+    else:
+        expressions = fitted_distribution(expression, config.share).draw(
+            rng, config.count, config.temperature
+        )
+    return [
+        ScanCodes(torch.from_numpy(i), torch.from_numpy(e))
+        for i, e in zip(identities, expressions, strict=True)
+    ]

@@ -235,7 +235,7 @@ def random_faces(
         portraits(rows, config),
         out,
         title="People who do not exist",
-        subtitle=f"Identity codes drawn from the trained ones' distribution; {drawn.manner}",
+        subtitle=f"Identity codes drawn from the trained ones' distribution, with {drawn.manner}",
     )
 
 

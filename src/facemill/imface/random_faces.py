@@ -41,8 +41,10 @@ class RandomFacesConfig:
     @property
     def manner(self) -> str:
         """How the faces were drawn, in words."""
-        expression = "mean neutral" if self.expression == "neutral" else "drawn"
-        return f"expression codes {expression}, standard deviations x {self.temperature:g}"
+        neutral = self.expression == "neutral"
+        expression = "the mean neutral expression" if neutral else "expressions drawn likewise"
+        wider = "" if self.temperature == 1 else f"; deviations x {self.temperature:g}"
+        return expression + wider
 
 
 @dataclass(frozen=True)

@@ -221,7 +221,8 @@ def settled(
 ) -> tuple[Similarity, float]:
     """Improve a start by trimmed ICP of the visible scan near the face onto the reference.
 
-    Returns the similarity and the rms distance of the share that was kept, in mm.
+    Returns the similarity and the rms distance of the share that was kept, in mm; infinite where
+    no scan is left near the face.
     """
     target = reference.mesh.vertices
     normals = vertex_normals(reference.mesh)
@@ -232,7 +233,7 @@ def settled(
         moved = now.apply(points)
         near = np.linalg.norm(moved, axis=1) <= SETTLE_RADIUS
         if near.sum() < 20:
-            raise GeometryError("no surface of the scan lies where the face should be.")
+            return now, np.inf
         seen = np.flatnonzero(near)[in_front(moved[near], spacing(moved[near]))]
         if landmarks:
             marks = (

@@ -60,7 +60,7 @@ class FitOneConfig:
     unit: Literal[
         "auto", "millimetres", "centimetres", "decimetres", "metres", "inches", "unknown"
     ] = "auto"  # of the scan's coordinates
-    max_residual: float = 3.0  # mm, rms to the mean face; twice as much for landmarks
+    max_residual: float = 2.5  # mm, rms to the mean face; twice as much for landmarks
     refine_pose: bool = True  # find a small motion together with the codes
     share_identity: bool = False  # one identity code for all inputs
     points: int = 60_000  # samples of each scan, on the surface and off it

@@ -165,7 +165,7 @@ def in_front(points: Float[np.ndarray, "n 3"], gap: float) -> Bool[np.ndarray, "
     """False where other points lie well in front (+z) of a point, as they do of the back of a head.
 
     Space is cut into columns along z, three gaps wide; in a column what lies behind the front by
-    more than twice its width, and by more than 8 mm, is hidden. A column has to be wider than the
+    more than its width, and by more than 8 mm, is hidden. A column has to be wider than the
     gaps between points, or the back shows through the front, and the step deeper than a column is
     wide, or steep skin hides itself.
     """
@@ -175,7 +175,7 @@ def in_front(points: Float[np.ndarray, "n 3"], gap: float) -> Bool[np.ndarray, "
     column = column.reshape(-1)
     front = np.full(column.max() + 1, -np.inf)
     np.maximum.at(front, column, points[:, 2])
-    return points[:, 2] >= front[column] - max(8.0, 2.0 * width)
+    return points[:, 2] >= front[column] - max(8.0, width)
 
 
 def front_normals(cloud: PointCloud, gap: float) -> Float[np.ndarray, "n 3"]:

@@ -19,14 +19,18 @@ from facemill.mesh.point_cloud import plane_normals
 FACE_REACH = 75.0
 """mm about the nose tip: the part of the reference face that is looked for."""
 
-KEEP = 0.7
-"""Share of that face which must be found: a scan from one side shows no more."""
+KEEP, KEEP_UNSIZED = 0.55, 0.7
+"""Share of that face which must be found: a scan from one side shows no more. Where the size is
+open too, more is needed, or some bump is taken for half a face."""
 
 ROTATIONS = 600
 """Evenly spread over all rotations, some 25 degrees from one to the next."""
 
 CANDIDATES = 20
 """Rotations with their nose tips that go on to ICP, for each size."""
+
+PLACES = 5
+"""Places that are handed on to be settled."""
 
 SIZE_STEP = 1.25
 """By this much ICP may change a size that was tried."""
@@ -40,8 +44,8 @@ def find_face(
     face: Float[np.ndarray, "m 3"],
     scales: Sequence[float] = (1.0,),
     normals: Float[np.ndarray, "n 3"] | None = None,
-) -> tuple[Similarity, float]:
-    """The similarity from the scan's frame to the face frame, and the residual in mm.
+) -> list[tuple[Similarity, float]]:
+    """The likeliest similarities from the scan's frame to the face frame, and distances in mm.
 
     ``points`` are spread evenly over the scan (unit: mm divided by one of ``scales``), ``face`` are
     points of a mean face in the face frame. For every rotation the scan is turned, the points that
@@ -57,20 +61,35 @@ def find_face(
     chosen = np.linspace(0, len(points) - 1, min(SCAN_POINTS, len(points))).astype(int)
     points = points[chosen]
     planes = plane_normals(points, 12) if normals is None else normals[chosen]
+    keep = KEEP if len(scales) == 1 else KEEP_UNSIZED
     starts = []
     for scale in scales:
         scaled = scale * points
         tree = cKDTree(scaled)
-        of_scale = _candidates(scaled, few, tree)
-        of_scale = _improved(of_scale, few, scaled, planes, tree, steps=20, with_scale=False)
+        of_scale = _candidates(scaled, few, tree, keep)
+        of_scale = _improved(of_scale, few, scaled, planes, tree, keep, steps=20)
         starts += [(_in_units(start, scale), score) for start, score in of_scale[:4]]
     # With a free scale the scan may not shrink into a dimple of the face: a tried size is near.
     found = _improved(
-        starts, many, points, planes, cKDTree(points), steps=60, with_scale=len(scales) > 1
+        starts, many, points, planes, cKDTree(points), keep, steps=60, with_scale=len(scales) > 1
     )
     if not found:
         raise GeometryError("no face was found in the scan.")
-    return found[0]
+    return _distinct(found)
+
+
+def _distinct(found: list[tuple[Similarity, float]]) -> list[tuple[Similarity, float]]:
+    """The best few that differ by more than 15 degrees or 15 mm of the face's middle."""
+    chosen: list[tuple[Similarity, float]] = []
+    for one, distance in found:
+        for other, _ in chosen:
+            step = one.after(other.inverse())
+            turn = np.degrees(Rotation.from_matrix(step.rotation).magnitude())
+            if turn < 15 and np.linalg.norm(step.translation) < 15:
+                break
+        else:
+            chosen.append((one, distance))
+    return chosen[:PLACES]
 
 
 def _improved(
@@ -79,22 +98,23 @@ def _improved(
     points: Float[np.ndarray, "n 3"],
     planes: Float[np.ndarray, "n 3"],
     tree: cKDTree,
+    keep: float,
     steps: int,
-    with_scale: bool,
+    with_scale: bool = False,
 ) -> list[tuple[Similarity, float]]:
     """The starts after ICP of the face onto the scan, best first; what changes size is left out."""
     found = []
     for start, _ in starts:
         back, _ = trimmed_icp(
-            face, points, planes, start.inverse(), KEEP, steps, with_scale=with_scale
+            face, points, planes, start.inverse(), keep, steps, with_scale=with_scale
         )
         if 1 / SIZE_STEP < back.scale * start.scale < SIZE_STEP:
-            found.append((back.inverse(), _distance(back, face, tree)))
+            found.append((back.inverse(), _distance(back, face, tree, keep)))
     return sorted(found, key=lambda one: one[1])
 
 
 def _candidates(
-    points: Float[np.ndarray, "n 3"], face: Float[np.ndarray, "m 3"], tree: cKDTree
+    points: Float[np.ndarray, "n 3"], face: Float[np.ndarray, "m 3"], tree: cKDTree, keep: float
 ) -> list[tuple[Similarity, float]]:
     """The best of all rotations and nose tips, each with its score."""
     found = []
@@ -109,14 +129,16 @@ def _candidates(
                 continue
             nose = turned[inside[turned[inside, 2].argmax()]]
             start = Similarity(1.0, rotation, NOSE_TIP - nose)
-            found.append((start, _distance(start.inverse(), face, tree)))
+            found.append((start, _distance(start.inverse(), face, tree, keep)))
     return sorted(found, key=lambda one: one[1])[:CANDIDATES]
 
 
-def _distance(back: Similarity, face: Float[np.ndarray, "m 3"], tree: cKDTree) -> float:
+def _distance(
+    back: Similarity, face: Float[np.ndarray, "m 3"], tree: cKDTree, keep: float
+) -> float:
     """Mean distance in mm of the best-fitting share of the face's points to the scan."""
     distance = np.sort(tree.query(back.apply(face))[0])
-    return float(distance[: round(KEEP * len(face))].mean() / back.scale)
+    return float(distance[: round(keep * len(face))].mean() / back.scale)
 
 
 def _in_units(start: Similarity, scale: float) -> Similarity:

@@ -24,8 +24,7 @@ from facemill.metrics.scores import read_fit
 
 LIGHT = FitWeights(identity_code=1e3, expression_code=1e3)
 REFINED = {"refined_sdf", "refined_normal", "refined_eikonal", "detail_code"}
-MEAN = FitConfig(start="mean")
-QUICK = FitConfig(steps=25, points=256, learning_rate=5e-2, weights=LIGHT, start="mean")
+QUICK = FitConfig(steps=25, points=256, learning_rate=5e-2, weights=LIGHT)
 SETTINGS = {
     "fit": {
         "steps": 4,
@@ -107,7 +106,7 @@ def rows_of(pack, expression="2_smile", count=600):
 
 
 def terms_at_start(model, rows, landmarks=None, truncation=None):
-    codes = start_codes(model, "p", ["2_smile"], MEAN)
+    codes = start_codes(model, "p", ["2_smile"], FitConfig())
     return fitting.fit_terms(model, *codes, rows, landmarks, truncation), codes
 
 

@@ -179,9 +179,7 @@ class FitConfig:
     batch_scans: int = 16  # scans fitted side by side (release)
     learning_rate: float = 5e-3  # Adam, on codes alone (release: 1e-4)
     schedule: Literal["cosine", "staircase"] = "cosine"  # staircase: as in training (release)
-    # nearest: the trained expression that fits best, and the mean identity; mean: of all codes;
-    # random: as training begins (release).
-    start: Literal["nearest", "mean", "random"] = "nearest"
+    start: Literal["mean", "random"] = "mean"  # mean of the trained codes (release: random)
     share_identity: bool = (
         False  # one identity code for all scans of a person (release: each its own)
     )

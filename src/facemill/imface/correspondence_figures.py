@@ -29,7 +29,7 @@ from facemill.imface.correspondence import (
     template_places,
 )
 from facemill.imface.figures import WHITE, chosen_expressions, common_camera, opened
-from facemill.imface.interpolate import ScanCodes, codes_of, read_codes
+from facemill.imface.interpolate import ScanCodes, codes_of, mesh_of, read_codes
 from facemill.imface.model import ImFace
 from facemill.mesh.crop import large_parts
 from facemill.mesh.io import read_texture

@@ -32,7 +32,7 @@ from facemill.imface.interpolate import (
 )
 from facemill.imface.model import ImFace, load_model
 from facemill.imface.random_faces import RandomFacesConfig, random_codes
-from facemill.imface.reconstruct import reconstruct
+from facemill.imface.reconstruct import gradient_normals, reconstruct
 from facemill.mesh.crop import large_parts
 from facemill.mesh.distance import distance_to_mesh
 from facemill.mesh.io import write_ply

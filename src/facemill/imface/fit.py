@@ -177,8 +177,7 @@ def fit_scans(
         blocks = np.stack([_block(pack, expression, step, config) for expression in chosen])
         return torch.from_numpy(blocks).to(device)
 
-    first = rows_of(expressions, 0) if config.start == "nearest" else None
-    identity, expression = start_codes(model, pack.path.stem, expressions, config, first)
+    identity, expression = start_codes(model, pack.path.stem, expressions, config)
     pose = torch.zeros(len(expressions), 7, device=identity.device, requires_grad=True)
     groups = [{"params": [identity, expression], "lr": config.learning_rate}]
     moving = raw is not None and raw.pose_rate > 0

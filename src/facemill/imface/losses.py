@@ -5,8 +5,6 @@ points are mixed as they come, without re-balancing.
 """
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import Executor
-from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -151,21 +149,13 @@ def weighted(
 
 
 def backward(
-    model: ImFace,
-    batch: Batch,
-    weights: LossWeights,
-    at_once: int,
-    refine: bool = False,
-    pool: Executor | None = None,
-    workers: int = 1,
+    model: ImFace, batch: Batch, weights: LossWeights, at_once: int, refine: bool = False
 ) -> dict[str, Float[Tensor, ""]]:
     """Weighted terms of a batch, detached; their sum's gradients are added to the parameters'.
 
     Points know of each other only through the condition. So they go through the fields ``at_once``
     at a time, forwards and backwards, and what they ask of the condition is collected and sent back
-    through hyper-networks and codes once. Memory is that of ``at_once`` points, and on a CPU their
-    arrays stay in the cache. With a ``pool`` the parts are dealt out to ``workers`` threads of it;
-    the sums then run in one order still.
+    through hyper-networks and codes once. Memory is that of ``at_once`` points.
 
     The refinement's terms move detail codes, their hyper-network and its fusion net alone: base and
     detail shall not trade places.
@@ -178,21 +168,15 @@ def backward(
         for rows in slices(scans, max(1, at_once // points))
         for span in slices(points, at_once)
     ]
-    dealt = [parts[i::workers] for i in range(min(workers, len(parts)))]
-    one = partial(_passes, model, batch, weights, condition, refine)
-    passed = list((pool.map if pool else map)(one, dealt))
+    found = _passes(model, batch, weights, condition, refine, parts)
 
-    for found in passed:
-        for parameter, gradient in zip(
-            fields_parameters(model, refine), found.parameters, strict=True
-        ):
-            add_gradient(parameter, gradient)
-    asked = [torch.stack(same).sum(0) for same in zip(*(f.layers for f in passed), strict=True)]
+    for parameter, gradient in zip(fields_parameters(model, refine), found.parameters, strict=True):
+        add_gradient(parameter, gradient)
     torch.autograd.backward(
-        [torch.stack(list(of_scans.values())).sum(), *condition.layer_tensors()], [None, *asked]
+        [torch.stack(list(of_scans.values())).sum(), *condition.layer_tensors()],
+        [None, *found.layers],
     )
-    of_points = {name: sum(found.terms[name] for found in passed) for name in passed[0].terms}
-    return {name: term.detach() for name, term in of_scans.items()} | of_points
+    return {name: term.detach() for name, term in of_scans.items()} | found.terms
 
 
 class _Passed(NamedTuple):

@@ -9,7 +9,6 @@ import math
 import time
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -34,8 +33,8 @@ log = logging.getLogger(__name__)
 
 TERMS = [field.name for field in fields(LossWeights)]
 
-AT_ONCE = {"cpu": 2048, "cuda": 131072}
-"""Points that pass through the fields together, by device: on a CPU what its caches hold."""
+AT_ONCE = {"cpu": 8192, "cuda": 131072}
+"""Points that pass through the fields together, by device; bounds memory."""
 
 
 def train(
@@ -203,7 +202,7 @@ class Loop:
         progress = Progress("imface_train", self.steps, self.step)
         saved = began = time.monotonic()
         before = self.seconds
-        with ThreadPoolExecutor(1) as reader, self._pool() as self.pool:
+        with ThreadPoolExecutor(1) as reader:
             batch = reader.submit(self._batch, self.step)
             while self.step < self.steps:
                 ready, batch = batch.result(), reader.submit(self._batch, self.step + 1)
@@ -220,12 +219,6 @@ class Loop:
                     saved = time.monotonic()
         progress.close()
 
-    def _pool(self) -> AbstractContextManager[ThreadPoolExecutor | None]:
-        """Threads for the parts of a batch: on a CPU two small passes beat one on two cores."""
-        if self.device.type != "cpu" or self.threads == 1:
-            return nullcontext()
-        return ThreadPoolExecutor(self.threads, initializer=torch.set_num_threads, initargs=(1,))
-
     def _batch(self, step: int) -> Any:
         config = self.config
         return self.data.batch(config.seed, step, config.batch_scans, config.points)
@@ -240,10 +233,7 @@ class Loop:
             self.step >= self.config.refine_from * self.steps
         )
         at_once = self.config.at_once or AT_ONCE[self.device.type]
-        workers = 1 if self.pool is None else self.threads
-        terms = losses.backward(
-            self.model, batch, self.config.weights, at_once, refine, self.pool, workers
-        )
+        terms = losses.backward(self.model, batch, self.config.weights, at_once, refine)
         total = torch.stack(list(terms.values())).sum().item()
         if not math.isfinite(total):
             raise TrainingError(

@@ -24,7 +24,6 @@ def program(tmp_path):
 def changed(path, old, new):
     """Hash of a program after a replacement in its text."""
     assert old in PROGRAM
-    provenance.read.cache_clear()
     provenance.imported.cache_clear()
     path.write_text(PROGRAM.replace(old, new))
     return provenance.code_hash(path)
@@ -57,3 +56,28 @@ def test_data_that_a_module_names_counts():
 def test_every_script_has_its_own_hash(repository):
     scripts = sorted((repository / "workflow/scripts").glob("*.py"))
     assert len({provenance.code_hash(path) for path in scripts}) == len(scripts)
+
+
+def test_what_was_read_is_remembered_until_the_file_changes(program, tmp_path, monkeypatch):
+    remembered = tmp_path / "hashes.json"
+    first = provenance.code_hashes([program], remembered)
+    assert first == {"program": provenance.code_hash(program)}
+
+    def forget():
+        provenance._seen.clear()
+        provenance.imported.cache_clear()
+
+    def fail(*args, **more):
+        raise AssertionError("parsed again")
+
+    forget()
+    with monkeypatch.context() as patch:
+        patch.setattr(provenance.ast, "parse", fail)
+        assert provenance.code_hashes([program], remembered) == first
+    forget()
+    program.write_text(PROGRAM.replace("return topology", "return None"))
+    assert provenance.code_hashes([program], remembered) != first
+    forget()
+    remembered.write_text("{broken")
+    program.write_text(PROGRAM)
+    assert provenance.code_hashes([program], remembered) == first

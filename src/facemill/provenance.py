@@ -6,13 +6,37 @@ nor docstrings nor layout.
 """
 
 import ast
+import contextlib
 import hashlib
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 
+from facemill.files import writing
+
 PACKAGE = Path(__file__).resolve().parent
 DATA_SUFFIXES = (".json", ".npz", ".txt", ".js", ".html", ".css")
+
+
+_seen: dict[str, list] = {}
+"""File -> [modification time and size, imported names, hash], of every file read so far."""
+
+
+def code_hashes(programs: Iterable[Path], remembered: Path) -> dict[str, str]:
+    """Hash of each program by its name, with what was read at an earlier call kept in a file.
+
+    A workflow is loaded anew by each of its jobs, and parsing a hundred modules takes a second. A
+    file whose time and size are as ``remembered`` is not read again; a damaged memory is ignored.
+    """
+    with contextlib.suppress(OSError, ValueError):
+        _seen.update(json.loads(remembered.read_text(encoding="utf-8")))
+    before = dict(_seen)
+    hashes = {program.stem: code_hash(program) for program in programs}
+    if _seen != before:
+        with writing(remembered) as part:
+            part.write_text(json.dumps(_seen), encoding="utf-8")
+    return hashes
 
 
 def code_hash(program: str | Path) -> str:
@@ -47,18 +71,26 @@ def imported(path: Path) -> tuple[Path, ...]:
     )
 
 
-@cache
 def read(path: Path) -> tuple[tuple[str, ...], str]:
     """The names that a source file imports, and a hash of it without comments and docstrings."""
-    tree = ast.parse(path.read_bytes(), filename=str(path))
-    names = tuple(imported_names(tree))
+    stat = path.stat()
+    stamp = [stat.st_mtime_ns, stat.st_size]
+    if _seen.get(str(path), [None])[0] != stamp:
+        tree = ast.parse(path.read_bytes(), filename=str(path))
+        _seen[str(path)] = [stamp, list(imported_names(tree)), substance(tree)]
+    _, names, digest = _seen[str(path)]
+    return tuple(names), digest
+
+
+def substance(tree: ast.Module) -> str:
+    """Hash of a syntax tree, docstrings left out (they are taken from the tree)."""
     for node in ast.walk(tree):
         documented = isinstance(
             node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         )
         if documented and ast.get_docstring(node, clean=False) is not None:
             del node.body[0]
-    return names, hashlib.sha256(ast.dump(tree).encode()).hexdigest()
+    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
 
 
 def imported_names(tree: ast.Module) -> Iterator[str]:

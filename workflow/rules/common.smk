@@ -43,10 +43,10 @@ def gpu(wildcards):
 
 
 # A stage is made again when its code changes: script name -> hash over script and library modules.
-CODE = {
-    script.stem: provenance.code_hash(script)
-    for script in sorted((ROOT / "workflow/scripts").glob("*.py"))
-}
+CODE = provenance.code_hashes(
+    sorted((ROOT / "workflow/scripts").glob("*.py")),
+    Path(".snakemake/code_hashes.json"),
+)
 
 
 def settings(*keys, **more):

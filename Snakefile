@@ -34,8 +34,6 @@ if CACHE:
 localrules:
     all,
     prepare,
-    imface_layout,
-    imface_release,
 
 
 rule all:
@@ -50,14 +48,3 @@ rule prepare:
         rules.data_index.output,
         collect(rules.sdf_sample.output, person=PEOPLE),
         collect(rules.views_render.output, person=VIEW_PEOPLE),
-
-
-rule imface_layout:
-    input:
-        rules.imface_layout_template.output,
-        collect(rules.imface_layout_person.output, person=PEOPLE),
-
-
-rule imface_release:
-    input:
-        collect(rules.imface_release_variant.output, variant=VARIANTS),

@@ -2,6 +2,7 @@
 localrules:
     imface_table,
     imface_ablation,
+    imface_release,
 
 
 # Settings of training and fitting by variant, as JSON.
@@ -178,3 +179,8 @@ rule imface_release_variant:
     shell:
         "python workflow/scripts/imface_release.py --model {input.model:q} --table {input.table:q} "
         "--dataset {params.kind:q} --weights {output.weights:q} --card {output.card:q} &> {log:q}"
+
+
+rule imface_release:
+    input:
+        collect(rules.imface_release_variant.output, variant=VARIANTS),

@@ -1,4 +1,8 @@
 # From scans to aligned, cropped and closed faces, and from those to signed distance samples.
+localrules:
+    imface_layout,
+
+
 UNIT = config["facescape"]["millimetres_per_unit"] if KIND == "facescape" else 1.0
 
 
@@ -119,3 +123,9 @@ rule imface_layout_person:
     shell:
         "python workflow/scripts/imface_layout.py --faces {input.faces:q} "
         "--samples {input.samples:q} --person {wildcards.person:q} --out {output:q} &> {log:q}"
+
+
+rule imface_layout:
+    input:
+        rules.imface_layout_template.output,
+        collect(rules.imface_layout_person.output, person=PEOPLE),

@@ -39,8 +39,11 @@ def disc(rings: int = 24, spokes: int = 48, radius: float = 92.0) -> tuple[np.nd
     return points, np.array(faces)
 
 
-def face(identity: np.ndarray, expression: str) -> Mesh:
-    """A person (4 numbers of unit variance) with an expression, mm, nose tip in place."""
+def face(identity: np.ndarray, expression: str, smile: float = 1.0) -> Mesh:
+    """A person (4 numbers of unit variance) with an expression, mm, nose tip in place.
+
+    ``smile``: how much of one; 1 moves the corners of the mouth by 2 mm.
+    """
     points, faces = disc()
     x, y = points.T
     width, nose, brow, cheek = 1 + 0.08 * identity[0], *(1 + 0.2 * identity[1:])
@@ -51,8 +54,8 @@ def face(identity: np.ndarray, expression: str) -> Mesh:
     around_mouth = np.exp(-((x / 25) ** 2) - ((y + 40) / 14) ** 2)
     brow_line = np.exp(-((x / 45) ** 2) - ((y - 42) / 8) ** 2)
     if expression == "2_smile":
-        x = x + 0.2 * x * around_mouth
-        z -= 4 * around_mouth
+        x = x + 0.2 * smile * x * around_mouth
+        z -= 4 * smile * around_mouth
     elif expression == "3_mouth_stretch":
         y = y - 10 * around_mouth * (y < -40)
         z -= 8 * np.exp(-((x / 14) ** 2) - ((y + 45) / 9) ** 2)
@@ -92,7 +95,9 @@ class Dataset:
         return self.folder / "samples" / (f"{person}.npy" if person else "")
 
 
-def write_dataset(folder: Path, train: int = 6, test: int = 2, rows: int = 6000) -> Dataset:
+def write_dataset(
+    folder: Path, train: int = 6, test: int = 2, rows: int = 6000, smile: float = 1.0
+) -> Dataset:
     """Faces, samples and index of ``train + test`` people, as the workflow leaves them."""
     people = [f"s{i:03d}" for i in range(1, train + test + 1)]
     names = Dataset(folder, tuple(people[:train]), tuple(people[train:]))
@@ -100,7 +105,7 @@ def write_dataset(folder: Path, train: int = 6, test: int = 2, rows: int = 6000)
         identity = np.clip(np.random.default_rng(number).normal(size=4), -2, 2)
         scans, samples, landmarks = {}, [], {}
         for expression in EXPRESSIONS:
-            mesh = face(identity, expression)
+            mesh = face(identity, expression, smile)
             sheet = face_sheet(mesh)
             marks = mesh.vertices[landmark_vertices()]
             scans[expression] = PreparedScan(mesh, marks, sheet, sheet, Similarity())

@@ -39,7 +39,7 @@ rule imface_train:
         "<benchmarks>/imface_train/{variant}.jsonl"
     conda:
         "../../envs/torch.yaml"
-    threads: 4
+    threads: config["imface"]["threads"]
     resources:
         gpu=gpu,
         mem_mb=lambda wildcards, attempt: 8000 * attempt,

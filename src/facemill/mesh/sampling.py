@@ -19,12 +19,17 @@ class SurfaceSamples:
     faces: Int[np.ndarray, " n"]
 
 
-def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> SurfaceSamples:
+def sample_surface(
+    mesh: Mesh,
+    count: int,
+    rng: np.random.Generator,
+    normals: Float[np.ndarray, "f 3 3"] | None = None,
+) -> SurfaceSamples:
     """``count`` points, uniform by area, with normals interpolated from the faces' corners.
 
-    The corner normals are split at creases (:func:`facemill.mesh.normals.corner_normals`): on
-    smooth skin the normal is that of the surface the triangles stand for, at lips and steps of a
-    height field it is that of the own side.
+    The corner normals are split at creases (:func:`facemill.mesh.normals.corner_normals`, which
+    ``normals`` holds where it is known): on smooth skin the normal is that of the surface the
+    triangles stand for, at lips and steps of a height field it is that of the own side.
     """
     _, areas = face_normals_and_areas(mesh)
     cumulative = np.cumsum(areas)
@@ -37,7 +42,8 @@ def sample_surface(mesh: Mesh, count: int, rng: np.random.Generator) -> SurfaceS
     weights = np.stack([1.0 - root, root * (1.0 - along), root * along], axis=1)
     corners = np.asarray(mesh.vertices, np.float64)[mesh.faces[faces]]
     points = (corners * weights[..., None]).sum(axis=1)
-    return SurfaceSamples(points, interpolated(corner_normals(mesh), faces, weights), faces)
+    normals = corner_normals(mesh) if normals is None else normals
+    return SurfaceSamples(points, interpolated(normals, faces, weights), faces)
 
 
 def sample_ball(

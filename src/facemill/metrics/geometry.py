@@ -15,7 +15,7 @@ from scipy.spatial import cKDTree
 
 from facemill.errors import ConfigError
 from facemill.mesh.distance import distance_to_mesh
-from facemill.mesh.frames import NOSE_TIP
+from facemill.mesh.frames import NOSE_TIP, Similarity
 from facemill.mesh.normals import barycentric, corner_normals, face_normals_and_areas, interpolated
 from facemill.mesh.sampling import SurfaceSamples, sample_surface
 from facemill.mesh.surface import Mesh
@@ -53,10 +53,28 @@ class OneWay:
     face: Int[np.ndarray, " n"]
 
 
-def one_way(samples: SurfaceSamples, onto: Mesh) -> OneWay:
+@dataclass(frozen=True)
+class Surface:
+    """One side of a comparison: a mesh, the normals at its faces' corners, points sampled on it."""
+
+    mesh: Mesh
+    normals: Float[np.ndarray, "f 3 3"]
+    samples: SurfaceSamples
+
+    def moved(self, motion: Similarity) -> "Surface":
+        """The same points and faces elsewhere."""
+        points, turned = motion.apply(self.samples.points), motion.apply_to_normals
+        return Surface(
+            Mesh(motion.apply(self.mesh.vertices), self.mesh.faces),
+            turned(self.normals),
+            SurfaceSamples(points, turned(self.samples.normals), self.samples.faces),
+        )
+
+
+def one_way(samples: SurfaceSamples, onto: Surface) -> OneWay:
     """Exact distance and angle of normals from samples of one surface to another mesh."""
-    distance, closest, faces = distance_to_mesh(samples.points, onto)
-    normals = interpolated(corner_normals(onto), faces, barycentric(closest, onto, faces))
+    distance, closest, faces = distance_to_mesh(samples.points, onto.mesh)
+    normals = interpolated(onto.normals, faces, barycentric(closest, onto.mesh, faces))
     cosine = np.clip((samples.normals * normals).sum(axis=1), -1.0, 1.0)
     return OneWay(distance, np.degrees(np.arccos(cosine)), faces)
 
@@ -127,27 +145,26 @@ def compare(
     ``*_inner``: the inner face alone. ``*_icp``: after a rigid alignment of the reconstruction.
     ``*_floor``: the target against a second sampling of itself, the least that samples can give.
     """
-    theirs = sample_surface(target, config.points, rng)
-    again = sample_surface(target, config.points, rng)
-    ours = sample_surface(reconstruction, config.points, rng)
+
+    def sampled(mesh: Mesh, normals: Float[np.ndarray, "f 3 3"]) -> Surface:
+        return Surface(mesh, normals, sample_surface(mesh, config.points, rng, normals))
+
+    theirs = sampled(target, corner_normals(target))
+    again = sampled(target, theirs.normals)
+    ours = sampled(reconstruction, corner_normals(reconstruction))
     inner = inner_faces(target, config)
-    of_inner = inner[theirs.faces]
-
+    of_inner = inner[theirs.samples.faces]
     k = config.icp_points
-    align = rigid_icp(ours.points[:k], theirs.points[: 5 * k])
-    moved = Mesh(align.apply(reconstruction.vertices), reconstruction.faces)
-    moved_ours = SurfaceSamples(
-        align.apply(ours.points), align.apply_to_normals(ours.normals), ours.faces
-    )
+    aligned = ours.moved(rigid_icp(ours.samples.points[:k], theirs.samples.points[: 5 * k]))
 
-    metrics = _exact_full_and_inner(ours, reconstruction, theirs, target, inner, config)
-    metrics |= sampled_metrics(ours.points, theirs.points, of_inner)
-    aligned = _exact_full_and_inner(moved_ours, moved, theirs, target, inner, config)
-    aligned |= sampled_metrics(moved_ours.points, theirs.points, of_inner)
-    floor = sampled_metrics(again.points, theirs.points, of_inner)
+    def measured(side: Surface) -> dict[str, float]:
+        exact = _exact_full_and_inner(side, theirs, inner, config)
+        return exact | sampled_metrics(side.samples.points, theirs.samples.points, of_inner)
+
+    floor = sampled_metrics(again.samples.points, theirs.samples.points, of_inner)
     # The target needs no alignment with itself: its floor is the same with and without.
     floors = _named("floor", floor) | _named("icp_floor", floor)
-    return metrics | _named("icp", aligned) | floors
+    return measured(ours) | _named("icp", measured(aligned)) | floors
 
 
 def unit_of(metric: str) -> str:
@@ -158,19 +175,14 @@ def unit_of(metric: str) -> str:
 
 
 def _exact_full_and_inner(
-    ours: SurfaceSamples,
-    reconstruction: Mesh,
-    theirs: SurfaceSamples,
-    target: Mesh,
-    inner: Bool[np.ndarray, " f"],
-    config: EvaluateConfig,
+    ours: Surface, theirs: Surface, inner: Bool[np.ndarray, " f"], config: EvaluateConfig
 ) -> dict[str, float]:
     """Exact metrics over the full sheet and, as ``*_inner``, over the inner face of the target."""
     count = min(config.exact_points, config.points)
-    ours, theirs = _first(ours, count), _first(theirs, count)
-    accuracy, completeness = one_way(ours, target), one_way(theirs, reconstruction)
+    from_us, from_them = _first(ours.samples, count), _first(theirs.samples, count)
+    accuracy, completeness = one_way(from_us, theirs), one_way(from_them, ours)
     metrics = exact_metrics(accuracy, completeness)
-    on_inner, of_inner = inner[accuracy.face], inner[theirs.faces]
+    on_inner, of_inner = inner[accuracy.face], inner[from_them.faces]
     if on_inner.any() and of_inner.any():
         inside = exact_metrics(_where(accuracy, on_inner), _where(completeness, of_inner))
         metrics |= _named("inner", inside)

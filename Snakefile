@@ -31,6 +31,12 @@ if CACHE:
         cached._benchmark = None
 
 
+onstart:
+    # Snakemake (9.27) comes back to the waiting jobs after its rate limit's second once more for
+    # every job that has ended: thousands of times a second in a long run. Nothing here needs it.
+    workflow.scheduler.job_rate_limiter = None
+
+
 localrules:
     all,
     prepare,

@@ -26,7 +26,7 @@ rule data_sheet:
         "<benchmarks>/data_sheet.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -57,7 +57,7 @@ rule mesh_figure:
         "<benchmarks>/mesh_figure.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -86,7 +86,7 @@ rule views_sheet:
         "<benchmarks>/views_sheet.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,

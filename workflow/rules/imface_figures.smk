@@ -29,7 +29,7 @@ rule imface_reconstruction:
         "<benchmarks>/imface_reconstruction.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -65,7 +65,7 @@ rule imface_interpolation:
         "<benchmarks>/imface_interpolation.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -95,7 +95,7 @@ rule imface_expressions:
         "<benchmarks>/imface_expressions.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -125,7 +125,7 @@ rule imface_transfer:
         "<benchmarks>/imface_transfer.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -155,7 +155,7 @@ rule imface_curves:
         "<benchmarks>/imface_curves.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,

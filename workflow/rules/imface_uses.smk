@@ -27,7 +27,7 @@ rule imface_correspondence:
         "<benchmarks>/imface_correspondence.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 4000 * attempt,
         runtime=lambda wildcards, attempt: 60 * attempt,
@@ -68,7 +68,7 @@ rule imface_correspondence_colours:
         "<benchmarks>/imface_correspondence_colours.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -100,7 +100,7 @@ rule imface_texture_transfer:
         "<benchmarks>/imface_texture_transfer.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
@@ -131,7 +131,7 @@ rule imface_random:
         "<benchmarks>/imface_random.jsonl"
     conda:
         "../../envs/figures.yaml"
-    threads: 2
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,

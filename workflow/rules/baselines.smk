@@ -30,7 +30,7 @@ rule baseline_train:
         "<benchmarks>/baseline_train.jsonl"
     conda:
         "../../envs/mesh.yaml"
-    threads: 4
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
@@ -86,7 +86,7 @@ rule baseline_bilinear_train:
         "<benchmarks>/baseline_bilinear_train.jsonl"
     conda:
         "../../envs/mesh.yaml"
-    threads: 4
+    threads: 1
     resources:
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,

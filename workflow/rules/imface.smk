@@ -37,6 +37,7 @@ rule imface_train:
         "<logs>/imface_train/{variant}.log",
     benchmark:
         "<benchmarks>/imface_train/{variant}.jsonl"
+    priority: 10  # the longest job, and pictures wait for it
     conda:
         "../../envs/torch.yaml"
     threads: config["imface"]["threads"]
@@ -67,6 +68,7 @@ rule imface_fit:
         "<logs>/imface_fit/{variant}/{person}.log",
     benchmark:
         "<benchmarks>/imface_fit/{variant}/{person}.jsonl"
+    priority: 10
     conda:
         "../../envs/torch.yaml"
     threads: 1

@@ -291,8 +291,14 @@ class Cluster:
     def lose(self, node: str) -> None:
         """Let a node vanish as in a power cut: all its processes, by SIGKILL.
 
-        The stewards of its steps go first, so that none of them can report what it saw.
+        All are frozen first, so that none sees another die and reports it.
         """
+        frozen: set[int] = set()
+        while moving := set(self.processes(node)) - frozen:
+            for pid in moving:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGSTOP)
+            frozen |= moving
         self.end_processes(node)
         self.daemons.pop(node).wait()
 

@@ -27,7 +27,8 @@ def aftermath(slurm, snakemake, repository, tmp_path_factory):
     slurm.give_nodes_up_after(10)
     try:
         head = snakemake(folder, "--snakefile", str(WORKFLOWS / "mishaps.smk"))
-        slurm.lose(wait_until(lambda: running("lost"), 120, "job on the node to be lost")["node"])
+        wait_until((folder / "lost.begun").exists, 120, "job on the node to be lost")
+        slurm.lose(running("lost")["node"])
         cancelled = wait_until(lambda: running("cancelled"), 120, "job to be cancelled")
         run(["scancel", cancelled["id"]])
         head.succeed(600)

@@ -54,7 +54,8 @@ rule lost:
         attempt=lambda wildcards, attempt: attempt,
         slurm_extra=lambda wildcards, attempt: "--exclude=n1" if attempt == 1 else "",
     shell:
-        "[ {resources.attempt} -gt 1 ] || sleep 600; echo $SLURMD_NODENAME > {output}"
+        "[ {resources.attempt} -gt 1 ] || (touch lost.begun; sleep 600); "
+        "echo $SLURMD_NODENAME > {output}"
 
 
 rule timeout:

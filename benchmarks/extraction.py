@@ -1,6 +1,6 @@
 """Dense against coarse-to-fine extraction of a trained ImFace field: calls, seconds, same mesh.
 
-    python benchmarks/extraction.py results/demo/imface/se3/model.safetensors --resolution 256
+    make demo && python benchmarks/extraction.py --resolution 256
 
 Both ways ask the same field in batches of the same size; the mean codes of training stand for a
 face. Seconds hold everything a user waits for: the measured gradient bound, the questions to the
@@ -21,6 +21,8 @@ from facemill.mesh.grid import Grid
 from facemill.mesh.isosurface import extract, extract_densely, measured_lipschitz
 from facemill.mesh.surface import Mesh
 
+MODEL = Path("results/demo/imface/se3/model.safetensors")
+
 
 def difference(a: Mesh, b: Mesh) -> float:
     """Largest distance between equal vertices in the order of both meshes, inf if they differ."""
@@ -31,7 +33,7 @@ def difference(a: Mesh, b: Mesh) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("model", type=Path, help="model.safetensors of a trained ImFace")
+    parser.add_argument("model", type=Path, nargs="?", default=MODEL, help="a trained ImFace")
     parser.add_argument("--resolution", type=int, default=256, help="grid points along an axis")
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()

@@ -74,37 +74,51 @@ def warp(model: ImFace, points: Tensor, raw: Tensor) -> Tensor:
     return screw(points, raw) if model.config.warp == "se3" else points + raw
 
 
+class Field:
+    """The field of some scans, its generated weights made one net after the other."""
+
+    def __init__(self, model: ImFace, identity_code: Tensor, expression_code: Tensor) -> None:
+        self.model = model
+        both = torch.cat([expression_code, identity_code], -1)
+        self.observed = model.observed_landmark_net(both)
+        self.neutral = model.neutral_landmark_net(identity_code)
+        self.e_layers = hyper_layers(model.expression_field, expression_code)
+        self.i_layers = hyper_layers(model.identity_field, identity_code)
+
+    def to_neutral(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """E: points of the neutral face, and the raw output."""
+        raw = self._blend(x, self.e_layers, self.observed, self.model.expression_field.fusion)
+        return warp(self.model, x, raw), raw
+
+    def to_template(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """I: points of the template, and the correction."""
+        raw = self._blend(x, self.i_layers, self.neutral, self.model.identity_field.fusion)
+        return warp(self.model, x, raw[..., :-1]), raw[..., -1]
+
+    def template_sdf(self, x: Tensor) -> Tensor:
+        """T."""
+        template = self.model.template_field
+        anchors = self.model.template_landmarks[list(self.model.config.anchors)]
+        return self._blend(x, template.siren.layers(), anchors, template.fusion)[..., 0]
+
+    def _blend(self, x: Tensor, layers: list, anchors: Tensor, fusion: torch.nn.Module) -> Tensor:
+        return blend(x, layers, anchors, fusion, self.model.config.omega)
+
+
 def terms(model: ImFace, batch: Batch) -> dict[str, Tensor]:
     """The twelve terms of training, as ``facemill.imface.losses.training_terms`` gives them."""
-    omega, picked = model.config.omega, list(model.config.anchors)
+    picked = list(model.config.anchors)
     identity_code, expression_code = model.codes(batch.identity, batch.expression)
-    observed = model.observed_landmark_net(torch.cat([expression_code, identity_code], -1))
-    neutral = model.neutral_landmark_net(identity_code)
-    e_layers = hyper_layers(model.expression_field, expression_code)
-    i_layers = hyper_layers(model.identity_field, identity_code)
-    template_anchors = model.template_landmarks[picked]
-
-    def to_neutral(x: Tensor) -> tuple[Tensor, Tensor]:
-        raw = blend(x, e_layers, observed, model.expression_field.fusion, omega)
-        return warp(model, x, raw), raw
-
-    def to_template(x: Tensor) -> tuple[Tensor, Tensor]:
-        raw = blend(x, i_layers, neutral, model.identity_field.fusion, omega)
-        return warp(model, x, raw[..., :-1]), raw[..., -1]
-
+    field = Field(model, identity_code, expression_code)
     points = batch.points.detach().clone().requires_grad_()
-    neutral_points, deformation = to_neutral(points)
-    template_points, correction = to_template(neutral_points)
-    template = model.template_field
-    template_value = blend(
-        template_points, template.siren.layers(), template_anchors, template.fusion, omega
-    )
-    sdf = template_value[..., 0] + correction
+    neutral_points, deformation = field.to_neutral(points)
+    template_points, correction = field.to_template(neutral_points)
+    sdf = field.template_sdf(template_points) + correction
     gradient, neutral_gradient = torch.autograd.grad(
         sdf.sum(), [points, neutral_points], create_graph=True
     )
-    neutral_landmarks, _ = to_neutral(batch.landmarks)
-    template_landmarks, _ = to_template(neutral_landmarks)
+    neutral_landmarks, _ = field.to_neutral(batch.landmarks)
+    template_landmarks, _ = field.to_template(neutral_landmarks)
     goal = model.template_landmarks.expand_as(template_landmarks)
     return {
         "sdf": losses.sdf_term(sdf, batch.sdf),
@@ -114,8 +128,8 @@ def terms(model: ImFace, batch: Batch) -> dict[str, Tensor]:
         "identity_code": losses.code_term(identity_code),
         "expression_code": losses.code_term(expression_code),
         "correction": losses.correction_term(correction),
-        "anchors_expression": losses.landmark_term(observed, batch.landmarks[:, picked]),
-        "anchors_identity": losses.landmark_term(neutral, batch.neutral_landmarks[:, picked]),
+        "anchors_expression": losses.landmark_term(field.observed, batch.landmarks[:, picked]),
+        "anchors_identity": losses.landmark_term(field.neutral, batch.neutral_landmarks[:, picked]),
         "landmark_deformation": losses.landmark_term(neutral_landmarks, batch.neutral_landmarks),
         "landmark_template": losses.landmark_term(template_landmarks, goal),
         "neutral_deformation": losses.neutral_deformation_term(deformation, batch.is_neutral),

@@ -14,7 +14,7 @@ all demo: env
 	@echo "The report: $(CURDIR)/results/demo/report.html"
 
 test: env
-	python -m pytest
+	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
 
 lint: env
 	ruff check $(CODE)
@@ -23,7 +23,7 @@ lint: env
 	snakemake --lint
 	python workflow/scripts/config_docs.py --check
 
-bench: env
+bench: demo
 	for program in $(filter-out benchmarks/plain_%,$(wildcard benchmarks/*.py)); do echo "## $$program"; python "$$program" || exit 1; done
 
 docs: env

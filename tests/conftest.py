@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-os.environ.setdefault("OMP_NUM_THREADS", "2")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # make test runs tests side by side
 
 from jaxtyping import install_import_hook
 
@@ -12,6 +12,7 @@ install_import_hook("facemill", "beartype.beartype")
 import pytest  # noqa: E402  after the hook, so that fixtures see checked modules
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+LONG_GROUPS = ("slurm", "workflow")  # folders with one cluster, one smoke run
 
 
 @pytest.fixture(scope="session")
@@ -30,3 +31,13 @@ def open_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no open face data at {folder}; set FACEMILL_OPEN_DATA to a folder with it")
     return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What is made once stays with one worker, and the longest groups go first."""
+    groups = {}
+    for item in items:
+        folder = item.path.parent.name
+        groups[item] = folder if folder in LONG_GROUPS else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(groups[item]))
+    items.sort(key=lambda item: [*LONG_GROUPS, groups[item]].index(groups[item]))

@@ -14,7 +14,7 @@ all demo: env
 	@echo "The report: $(CURDIR)/results/demo/report.html"
 
 test: env
-	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+	python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
 lint: env
 	ruff check $(CODE)

@@ -33,11 +33,25 @@ def open_data() -> Path:
     return folder
 
 
+def group(test: str) -> str:
+    """What stays with one worker: a file, or a folder that makes a long thing once."""
+    path = Path(test.partition("::")[0])
+    return path.parent.name if path.parent.name in LONG_GROUPS else str(path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Hand out groups of tests, not single tests."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    return Groups(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What is made once stays with one worker, and the longest groups go first."""
-    groups = {}
-    for item in items:
-        folder = item.path.parent.name
-        groups[item] = folder if folder in LONG_GROUPS else str(item.path)
-        item.add_marker(pytest.mark.xdist_group(groups[item]))
-    items.sort(key=lambda item: [*LONG_GROUPS, groups[item]].index(groups[item]))
+    """The long groups go first."""
+    order = {name: place for place, name in enumerate(LONG_GROUPS)}
+    items.sort(key=lambda item: order.get(group(item.nodeid), len(order)))

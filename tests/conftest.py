@@ -12,7 +12,7 @@ install_import_hook("facemill", "beartype.beartype")
 import pytest  # noqa: E402  after the hook, so that fixtures see checked modules
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-LONG_GROUPS = ("slurm", "workflow")  # folders with one cluster, one smoke run
+ENGINE = ("slurm", "workflow")  # folders whose tests run Snakemake on all cores
 
 
 @pytest.fixture(scope="session")
@@ -34,9 +34,9 @@ def open_data() -> Path:
 
 
 def group(test: str) -> str:
-    """What stays with one worker: a file, or a folder that makes a long thing once."""
+    """What stays with one worker: a file, or all that runs the engine."""
     path = Path(test.partition("::")[0])
-    return path.parent.name if path.parent.name in LONG_GROUPS else str(path)
+    return "engine" if path.parent.name in ENGINE else str(path)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -52,6 +52,5 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The long groups go first."""
-    order = {name: place for place, name in enumerate(LONG_GROUPS)}
-    items.sort(key=lambda item: order.get(group(item.nodeid), len(order)))
+    """The engine's tests take longest and go first."""
+    items.sort(key=lambda item: group(item.nodeid) != "engine")

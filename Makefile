@@ -24,6 +24,7 @@ lint: env
 	python workflow/scripts/config_docs.py --check
 
 bench: demo
+	python -m pip install --quiet scikit-learn  # what the plain way of preparation.py uses
 	for program in $(filter-out benchmarks/plain_%,$(wildcard benchmarks/*.py)); do echo "## $$program"; python "$$program" || exit 1; done
 
 docs: env

@@ -1,5 +1,6 @@
 """Seconds and errors of preparing and sampling a scan: ImFace's own way against ours.
 
+    pip install scikit-learn
     python benchmarks/preparation.py [--heads demo ict] [--ict-model FOLDER] [--repeats 3]
 
 235 000 surface and 15 000 free points, files written. Seconds are processor seconds of one core, so

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from test_model import small_batch, small_model
 
 from facemill.imface import losses
 from facemill.imface.config import LossWeights
@@ -52,3 +53,21 @@ def test_weights_of_the_release_apply_by_name():
     assert len(weighted) == 16
     assert (weighted["sdf"], weighted["eikonal_neutral"]) == (3000, 50)
     assert (weighted["identity_code"], weighted["neutral_deformation"]) == (1e6, 1e4)
+
+
+def test_sums_over_parts_do_not_depend_on_the_number_of_threads():
+    model, batch = small_model(dtype=torch.float32), small_batch(torch.float32, points=200)
+    condition, _ = losses.conditioned(model, batch, False)
+    parts = [(rows, span) for rows in losses.slices(3, 1) for span in losses.slices(200, 30)]
+    before, found = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3, 3):
+            torch.set_num_threads(threads)
+            layers, parameters, terms = losses._passes(
+                model, batch, LossWeights(), condition, False, parts
+            )
+            found.append([*layers, *parameters, *terms.values()])
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))

@@ -1,12 +1,14 @@
 """Seeds by name, threads and determinism only inside the block, progress in a log."""
 
 import logging
+import threading
+import time
 
 import pytest
 import torch
 
 from facemill.errors import ConfigError
-from facemill.training.device import choose_device, reproducible, seeded
+from facemill.training.device import choose_device, in_threads, reproducible, seeded
 from facemill.training.progress import Progress
 from facemill.training.record import device_name, peak_memory_mb, versions
 
@@ -30,6 +32,25 @@ def test_threads_and_determinism_are_set_back():
         assert torch.are_deterministic_algorithms_enabled()
     assert torch.get_num_threads() == before
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_threads_of_one_core_each_give_results_in_order():
+    before = torch.get_num_threads()
+
+    def work(item):
+        time.sleep(0.02 if item == 0 else 0)
+        return item, torch.get_num_threads(), threading.get_ident()
+
+    with reproducible(torch.device("cpu"), 3):
+        found = list(in_threads(work, range(12), torch.device("cpu")))
+        assert torch.get_num_threads() == 3
+    assert [item for item, *_ in found] == list(range(12))
+    assert {threads for _, threads, _ in found} == {1}
+    assert threading.get_ident() not in {ident for *_, ident in found}
+    assert torch.get_num_threads() == before
+    with reproducible(torch.device("cpu"), 1):
+        found = list(in_threads(work, range(3), torch.device("cpu")))
+    assert {ident for *_, ident in found} == {threading.get_ident()}
 
 
 def test_a_gpu_that_is_not_there_is_refused():

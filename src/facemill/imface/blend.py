@@ -13,6 +13,7 @@ Layers hold (weight, bias) and act on points: offsets to anchors are folded into
 generated for b scans are (b, out, in), where local (b, k, out, in); the template's are without b.
 """
 
+import functools
 from collections.abc import Callable
 from typing import Literal
 
@@ -21,14 +22,14 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from facemill.imface.config import ModelConfig
-from facemill.nets.fusion import FusionNet
+from facemill.nets.fusion import FusionNet, FusionSweeps
 from facemill.nets.hypernetwork import HyperNetwork
 from facemill.nets.siren import (
     Layers,
+    SineSweeps,
     Siren,
     scaled_for_sine,
     siren,
-    siren_and_pullback,
     siren_shapes,
 )
 
@@ -132,31 +133,100 @@ def blend(
     return (weights.unsqueeze(-1) * local).sum(-2)
 
 
-def blend_and_pullback(
-    points: Float[Tensor, "b n 3"], layers: Layers, fusion: FusionNet | None, form: Form
-) -> tuple[Float[Tensor, "b n m"], Callable[[Tensor], Tensor]]:
-    """:func:`blend` and the function that pulls a gradient of its output back to the points."""
-    if fusion is None:
-        return siren_and_pullback(points, layers)
-    weights, weights_pullback = fusion.and_pullback(points)
-    if form == "local":
-        spread, flat, gather, scatter = _by_net(points, layers)
-        values, net_pullback = siren_and_pullback(spread, flat)
-        local = gather(values)
-    else:
-        values, net_pullback = siren_and_pullback(points, layers)
-        local = values.unflatten(-1, (weights.shape[-1], -1))
+class BlendSweeps:
+    """:func:`blend` with a gradient of its output pulled back to the points (nets/sweeps.py).
 
-    def pullback(gradient: Tensor) -> Tensor:
-        of_weights = (local * gradient.unsqueeze(-2)).sum(-1)
-        of_local = weights.unsqueeze(-1) * gradient.unsqueeze(-2)
-        if form == "local":
-            of_points = gather(net_pullback(scatter(of_local))).sum(-2)
+    All k nets' outputs of a point are one row of k m numbers. Weights and mixtures are spread over
+    such rows, and rows summed up, by products with matrices of ones and zeros: products over axes
+    of five or seven numbers are slow.
+    """
+
+    def __init__(self, layers: Layers, fusion: FusionNet | None, form: Form) -> None:
+        self.layers, self.form = layers, form
+        self.fusion = None if fusion is None else FusionSweeps(fusion)
+
+    def forward(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n m"]:
+        """The field's m numbers at every point."""
+        if self.form == "local":
+            points_of_nets, flat, self.gather, self.scatter = _by_net(points, self.layers)
+            self.net = SineSweeps(flat)
+            self.local = self.gather(self.net.forward(points_of_nets)).flatten(-2)
         else:
-            of_points = net_pullback(of_local.flatten(-2))
-        return weights_pullback(of_weights) + of_points
+            self.net = SineSweeps(self.layers)
+            self.local = self.net.forward(points)
+        if self.fusion is None:
+            return self.local
+        weights = self.fusion.forward(points)
+        self.k = weights.shape[-1]
+        m = self.local.shape[-1] // self.k
+        self.nets_to_rows, self.mixture_to_rows = _spreads(self.k, m, points.dtype, points.device)
+        self.weights = weights @ self.nets_to_rows
+        return (self.weights * self.local) @ self.mixture_to_rows.mT
 
-    return (weights.unsqueeze(-1) * local).sum(-2), pullback
+    def pull(self, gradient: Float[Tensor, "b n m"]) -> Float[Tensor, "b n 3"]:
+        """Gradient of the output to gradient of the points."""
+        if self.fusion is None:
+            return self.net.pull(gradient)
+        self.seed = gradient @ self.mixture_to_rows
+        of_points = self._through_nets(self.net.pull, self.weights * self.seed)
+        return of_points + self.fusion.pull((self.local * self.seed) @ self.nets_to_rows.mT)
+
+    def push(self, of_gradient: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n m"]:
+        """Gradient of :meth:`pull`'s result to gradient of its argument."""
+        if self.fusion is None:
+            return self.net.push(of_gradient)
+        if self.form == "local":
+            each = of_gradient.unsqueeze(-2).expand(-1, -1, self.k, -1)
+            of_local = self.gather(self.net.push(self.scatter(each))).flatten(-2)
+        else:
+            of_local = self.net.push(of_gradient)
+        of_weights = self.fusion.push(of_gradient) @ self.nets_to_rows
+        of_seed = (self.weights * of_local).addcmul_(self.local, of_weights)
+        self.of_weights = (of_local * self.seed) @ self.nets_to_rows.mT
+        self.of_local = of_weights.mul_(self.seed)
+        return of_seed @ self.mixture_to_rows.mT
+
+    def back(self, of_output: Float[Tensor, "b n m"]) -> Float[Tensor, "b n 3"]:
+        """Gradient of the output, with what :meth:`push` left, to gradient of the points."""
+        if self.fusion is None:
+            return self.net.back(of_output)
+        of_rows = of_output @ self.mixture_to_rows
+        self.of_weights += (self.local * of_rows) @ self.nets_to_rows.mT
+        self.of_local.addcmul_(self.weights, of_rows)
+        of_points = self._through_nets(self.net.back, self.of_local)
+        return of_points + self.fusion.back(self.of_weights)
+
+    def gradients(self) -> list[Tensor]:
+        """Of the layers, weight before bias, then of the fusion net's parameters."""
+        of_layers = self.net.gradients()
+        if self.form == "local":
+            tensors = [tensor for layer in self.layers for tensor in layer]
+            of_layers = [g.view(t.shape) for g, t in zip(of_layers, tensors, strict=True)]
+        return of_layers + ([] if self.fusion is None else self.fusion.gradients())
+
+    def _through_nets(
+        self, sweep: Callable[[Tensor], Tensor], of_local: Float[Tensor, "b n km"]
+    ) -> Float[Tensor, "b n 3"]:
+        """Gradient of the nets' outputs to gradient of the points, by the sweep of all nets."""
+        if self.form == "local":
+            of_nets = self.scatter(of_local.unflatten(-1, (self.k, -1)))
+            return self.gather(sweep(of_nets)).sum(-2)
+        return sweep(of_local)
+
+
+@functools.cache
+def _spreads(
+    k: int, m: int, dtype: torch.dtype, device: torch.device
+) -> tuple[Float[Tensor, "k km"], Float[Tensor, "m km"]]:
+    """Matrices of ones and zeros that spread k or m numbers over rows of k pieces of m numbers."""
+    nets = torch.eye(k, dtype=dtype, device=device).repeat_interleave(m, dim=1)
+    return nets, torch.eye(m, dtype=dtype, device=device).repeat(1, k)
+
+
+def parameters_of(layers: Layers, fusion: FusionNet | None) -> list[Tensor]:
+    """What :meth:`BlendSweeps.gradients` gives gradients of."""
+    of_layers = [tensor for layer in layers for tensor in layer]
+    return of_layers + ([] if fusion is None else list(fusion.parameters()))
 
 
 def _by_net(

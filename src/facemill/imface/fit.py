@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 TERMS = [field.name for field in fields(FitWeights)]
 
-CODE = ("blend", "fit", "losses", "model", "pose", "reconstruct", "refine", "start")
+CODE = ("blend", "fit", "losses", "model", "pose", "reconstruct", "refine", "start", "sweeps")
 """Modules that what is fitted depends on."""
 
 POINTS_AT_ONCE = 65536

@@ -15,6 +15,7 @@ from torch import Tensor
 from facemill.imface.config import LossWeights
 from facemill.imface.data import Batch
 from facemill.imface.model import Condition, ImFace
+from facemill.training.device import in_threads
 
 
 def sdf_term(sdf: Float[Tensor, "b n"], target: Float[Tensor, "b n"]) -> Float[Tensor, ""]:
@@ -155,7 +156,7 @@ def backward(
 
     Points know of each other only through the condition. So they go through the fields ``at_once``
     at a time, forwards and backwards, and what they ask of the condition is collected and sent back
-    through hyper-networks and codes once. Memory is that of ``at_once`` points.
+    through hyper-networks and codes once. Memory is that of ``at_once`` points for each thread.
 
     The refinement's terms move detail codes, their hyper-network and its fusion net alone: base and
     detail shall not trade places.
@@ -195,36 +196,49 @@ def _passes(
     refine: bool,
     parts: Sequence[tuple[slice, slice]],
 ) -> _Passed:
-    """Forwards and backwards through the fields, one part (scans, points) after the other."""
-    parameters = fields_parameters(model, refine)
+    """Forwards and backwards through the fields for all parts (scans, points).
+
+    On a CPU each thread takes a part of its own: that has no barriers. Sums follow the order of the
+    parts, whichever is ready first.
+    """
     of_layers = [torch.zeros_like(tensor) for tensor in condition.layer_tensors()]
-    of_parameters = [torch.zeros_like(parameter) for parameter in parameters]
+    of_parameters = [torch.zeros_like(p) for p in fields_parameters(model, refine)]
     totals: dict[str, Tensor] = {}
-    base = len(fields_parameters(model, False))
-    base_layers = len(of_layers) - 2 * len(condition.detail_layers)
+    condition = condition.detach()
 
-    def of_batch(model: ImFace, part: Batch, leaves: Condition) -> dict[str, Tensor]:
-        return refined_terms(model, part.rows, leaves)
+    def passed(part: tuple[slice, slice]) -> _Passed:
+        return _pass(model, batch.part(*part), weights, condition.rows(part[0]), refine)
 
-    phases = [(point_terms, slice(0, base_layers), slice(0, base))]
-    if refine:
-        phases.append((of_batch, slice(base_layers, None), slice(base, None)))
-    for rows, span in parts:
-        part = batch.part(rows, span)
-        leaves = condition.rows(rows).leaves()
-        share = part.sdf.numel() / batch.sdf.numel()
-        for terms_of, own_layers, own_parameters in phases:
-            terms = weighted(terms_of(model, part, leaves), weights)
-            loss = share * torch.stack(list(terms.values())).sum()
-            layers = leaves.layer_tensors()[own_layers]
-            gradients = torch.autograd.grad(loss, [*layers, *parameters[own_parameters]])
-            of_rows = [tensor[rows] for tensor in of_layers[own_layers]]
-            into = [*of_rows, *of_parameters[own_parameters]]
-            for total, gradient in zip(into, gradients, strict=True):
-                total += gradient
-            for name, term in terms.items():
-                totals[name] = totals.get(name, 0.0) + share * term.detach()
+    for (rows, span), found in zip(parts, in_threads(passed, parts, batch.sdf.device), strict=True):
+        share = batch.sdf[rows, span].numel() / batch.sdf.numel()
+        into = [*(tensor[rows] for tensor in of_layers), *of_parameters]
+        for total, gradient in zip(into, [*found.layers, *found.parameters], strict=True):
+            total.add_(gradient, alpha=share)
+        for name, term in found.terms.items():
+            totals[name] = totals.get(name, 0.0) + share * term
     return _Passed(of_layers, of_parameters, totals)
+
+
+def _pass(
+    model: ImFace, part: Batch, weights: LossWeights, condition: Condition, refine: bool
+) -> _Passed:
+    """Forwards and backwards through the fields for one part, with means over its own points."""
+    leaves = condition.leaves()
+    layers, parameters = leaves.layer_tensors(), fields_parameters(model, refine)
+    base, base_layers = len(fields_parameters(model)), len(layers) - 2 * len(leaves.detail_layers)
+    terms = weighted(point_terms(model, part, leaves), weights)
+    asked = [*layers[:base_layers], *parameters[:base]]
+    found = list(torch.autograd.grad(torch.stack(list(terms.values())).sum(), asked))
+    of_layers, of_parameters = found[:base_layers], found[base_layers:]
+    if refine:
+        of_detail = weighted(refined_terms(model, part.rows, leaves), weights)
+        asked = [*layers[base_layers:], *parameters[base:]]
+        loss = torch.stack(list(of_detail.values())).sum()
+        found = list(torch.autograd.grad(loss, asked))
+        of_layers += found[: len(layers) - base_layers]
+        of_parameters += found[len(layers) - base_layers :]
+        terms |= of_detail
+    return _Passed(of_layers, of_parameters, {name: term.detach() for name, term in terms.items()})
 
 
 def fields_parameters(model: ImFace, refine: bool = False) -> list[Tensor]:

@@ -27,10 +27,18 @@ from torch import Tensor, nn
 
 from facemill.errors import ConfigError, DataError
 from facemill.files import require_file, writing
-from facemill.imface.blend import HyperBlendField, TemplateField, blend, blend_and_pullback
+from facemill.imface.blend import (
+    BlendSweeps,
+    HyperBlendField,
+    TemplateField,
+    blend,
+    parameters_of,
+)
 from facemill.imface.config import ModelConfig
-from facemill.nets.screw import screw_motion, screw_pullback
+from facemill.imface.sweeps import FieldSweeps, WarpSweeps
+from facemill.nets.screw import screw_motion
 from facemill.nets.siren import Layers
+from facemill.nets.sweeps import swept
 from facemill.training.settings import from_settings, to_settings
 
 N_LANDMARKS = 68
@@ -263,41 +271,27 @@ class ImFace(nn.Module):
     ) -> tuple[FieldOutput, Float[Tensor, "b n 3"], Float[Tensor, "b n 3"]]:
         """:meth:`field` with grad_x f and grad_x' f, both from one reverse pass.
 
-        The pass is written out instead of asked from autograd, so that losses on the gradients
-        reach weights and codes without a double backward. Works inside ``torch.no_grad`` too.
+        The pass and its backward are written out (sweeps.py) instead of asked from autograd, so
+        that losses on the gradients reach weights and codes without a double backward. Works
+        inside ``torch.no_grad`` too.
         """
-        form = self.config.blend
-        if self.config.disentangle:
-            deformation, e_back = blend_and_pullback(
-                points, condition.expression_layers, self.expression_field.fusion, form
-            )
-            neutral_points = self._warp(points, deformation)
-        else:
-            neutral_points, deformation = points, torch.zeros_like(points)
-        if bypass_expression is not None:
-            bypass = bypass_expression[:, None, None]
-            neutral_points = torch.where(bypass, points, neutral_points)
-        identity_raw, i_back = blend_and_pullback(
-            neutral_points, condition.identity_layers, self.identity_field.fusion, form
-        )
-        motion, correction = identity_raw[..., :-1], identity_raw[..., -1:]
-        template_points = self._warp(neutral_points, motion)
         template_layers = self.template_field.layers(self.template_anchors)
-        value, t_back = blend_and_pullback(
-            template_points, template_layers, self.template_field.fusion, form
-        )
-
-        ones = torch.ones_like(value)
-        direct, of_motion = self._warp_pullback(neutral_points, motion, t_back(ones))
-        gradient = neutral_gradient = direct + i_back(torch.cat([of_motion, ones], dim=-1))
+        fields = [
+            (self.identity_field, condition.identity_layers),
+            (self.template_field, template_layers),
+        ]
         if self.config.disentangle:
-            direct, of_deformation = self._warp_pullback(points, deformation, neutral_gradient)
-            gradient = direct + e_back(of_deformation)
-        if bypass_expression is not None:
-            gradient = torch.where(bypass, neutral_gradient, gradient)
-        sdf = (value + correction)[..., 0]
-        output = FieldOutput(sdf, correction[..., 0], neutral_points, template_points, deformation)
-        return output, gradient, neutral_gradient
+            fields.insert(0, (self.expression_field, condition.expression_layers))
+        *warps, template = (
+            BlendSweeps(layers, field.fusion, self.config.blend) for field, layers in fields
+        )
+        identity = WarpSweeps(warps[-1], self.config.warp)
+        expression = None
+        if self.config.disentangle:
+            expression = WarpSweeps(warps[0], self.config.warp, bypass_expression)
+        parameters = [p for field, layers in fields for p in parameters_of(layers, field.fusion)]
+        found = swept(FieldSweeps(expression, identity, template), points, parameters)
+        return FieldOutput(*found[:5]), *found[5:]
 
     def refined_sdf(
         self, points: Float[Tensor, "b n 3"], condition: Condition
@@ -323,18 +317,6 @@ class ImFace(nn.Module):
         if self.config.warp == "translation":
             return points + raw
         return screw_motion(points, raw[..., :3], raw[..., 3:])
-
-    def _warp_pullback(
-        self,
-        points: Float[Tensor, "b n 3"],
-        raw: Float[Tensor, "b n m"],
-        gradient: Float[Tensor, "b n 3"],
-    ) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n m"]]:
-        """A gradient of :meth:`_warp`'s result pulled back to the points and to the raw output."""
-        if self.config.warp == "translation":
-            return gradient, gradient
-        pulled = screw_pullback(points, raw[..., :3], raw[..., 3:], gradient)
-        return pulled[0], torch.cat(pulled[1:], dim=-1)
 
 
 # -- counting ------------------------------------------------------------------------------------

@@ -33,8 +33,12 @@ log = logging.getLogger(__name__)
 
 TERMS = [field.name for field in fields(LossWeights)]
 
-AT_ONCE = {"cpu": 8192, "cuda": 131072}
-"""Points that pass through the fields together, by device; bounds memory."""
+CODE = ("blend", "config", "data", "losses", "model", "sweeps", "train")
+"""Modules of this room that the weights depend on."""
+
+AT_ONCE = {"cpu": 1024, "cuda": 131072}
+"""Points that pass through the fields together, by device; bounds memory. On a CPU each thread has
+so many at a time."""
 
 
 def train(
@@ -149,7 +153,7 @@ def threads_of_the_run(state: Mapping[str, Any] | None, threads: int) -> int:
 def fingerprint(config: TrainSettings, data: TrainingSet, device: torch.device) -> dict[str, Any]:
     """What the final weights depend on; a checkpoint of any other run is of no use."""
     here = Path(__file__).parent
-    code = [here / name for name in ("config.py", "data.py", "losses.py", "model.py", "train.py")]
+    code = [here / f"{name}.py" for name in CODE]
     for room in (nets, training):
         code += Path(room.__file__ or "").parent.glob("*.py")
     never = ("log_every", "checkpoint_steps", "checkpoint_seconds")  # do not touch the weights

@@ -1,12 +1,11 @@
 """A learned partition of unity over space."""
 
-from collections.abc import Callable
-from typing import Any
-
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
+
+from facemill.nets.siren import affine
 
 SLOPE = 0.01
 """Of the leaky rectifiers, for negative values."""
@@ -34,118 +33,135 @@ class FusionNet(nn.Module):
             x = x.softmax(-1) if last else F.leaky_relu(x, SLOPE)
         return x
 
-    def and_pullback(
-        self, points: Float[Tensor, "b n 3"]
-    ) -> tuple[Float[Tensor, "b n k"], Callable[[Tensor], Tensor]]:
-        """:meth:`forward` and the function that pulls a gradient of the weights back to the points.
 
-        What is pulled back can be differentiated once more. Same numbers as autograd with
-        ``create_graph``, a third of its time: LayerNorm's double backward is written out.
+class FusionSweeps:
+    """:class:`FusionNet` with a gradient of its weights pulled back to the points (sweeps.py)."""
+
+    def __init__(self, net: FusionNet) -> None:
+        pairs = zip(net.linears, net.norms, strict=True)
+        self.layers = [_LayerSweeps(*pair, leaky=pair[0] is not net.linears[-1]) for pair in pairs]
+
+    def forward(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n k"]:
+        """The net's weights of every point."""
+        x = points.reshape(-1, 3)
+        for layer in self.layers:
+            x = layer.forward(x)
+        self.weights = x.softmax(-1)
+        return self.weights.view(*points.shape[:-1], -1)
+
+    def pull(self, gradient: Float[Tensor, "b n k"]) -> Float[Tensor, "b n 3"]:
+        """Gradient of the weights to gradient of the points.
+
+        Softmax's Jacobian is symmetric: J g = w (g - <w, g>).
         """
-        x, kept = points, []
-        for linear, norm in zip(self.linears, self.norms, strict=True):
-            slope = 1.0 if linear is self.linears[-1] else SLOPE
-            x, normalised, scale = _NormLeaky.apply(
-                linear(x), norm.weight, norm.bias, norm.eps, slope
-            )
-            kept.append((linear.weight, norm.weight, x, normalised, scale, slope))
-        weights = x.softmax(-1)
+        gradient, shape = gradient.reshape(self.weights.shape), gradient.shape
+        self.centred = gradient - _dot(self.weights, gradient)
+        self.seed = gradient
+        gradient = self.weights * self.centred
+        for layer in reversed(self.layers):
+            gradient = layer.pull(gradient)
+        return gradient.view(*shape[:-1], 3)
 
-        def pullback(gradient: Tensor) -> Tensor:
-            weighted = weights * gradient
-            gradient = weighted - weights * weighted.sum(-1, keepdim=True)
-            for weight, gain, value, normalised, scale, slope in reversed(kept):
-                pulled = _NormLeakyPullback.apply(gradient, value, normalised, scale, gain, slope)
-                gradient = pulled @ weight
-            return gradient
+    def push(self, of_gradient: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n k"]:
+        """Gradient of :meth:`pull`'s result to gradient of its argument."""
+        u, shape = of_gradient.reshape(-1, 3), of_gradient.shape
+        for layer in self.layers:
+            u = layer.push(u)
+        mean = _dot(self.weights, u)
+        self.of_weights = u * self.centred - mean * self.seed
+        return (self.weights * (u - mean)).view(*shape[:-1], -1)
 
-        return weights, pullback
+    def back(self, of_weights: Float[Tensor, "b n k"]) -> Float[Tensor, "b n 3"]:
+        """Gradient of the weights, with what :meth:`push` left, to gradient of the points."""
+        shape = of_weights.shape
+        gradient = self.of_weights.add_(of_weights.reshape(self.weights.shape))
+        gradient = self.weights * (gradient - _dot(self.weights, gradient))
+        for layer in reversed(self.layers):
+            gradient = layer.back(gradient)
+        return gradient.view(*shape[:-1], 3)
+
+    def gradients(self) -> list[Tensor]:
+        """Of the net's parameters, linear layers first, as ``FusionNet.parameters`` has them."""
+        each = [layer.gradients() for layer in self.layers]
+        return [g for layer in each for g in layer[:2]] + [g for layer in each for g in layer[2:]]
 
 
-def _leaky_backward(gradient: Tensor, value: Tensor, slope: float) -> Tensor:
-    """Gradient before a leaky rectifier from the one behind it and its value (same sign)."""
-    if slope == 1.0:
-        return gradient
-    return torch.ops.aten.leaky_relu_backward(gradient, value, slope, True)
+class _LayerSweeps:
+    """y = leaky(gain n + shift), n = s h, s = (|h|^2 + k eps)^(-1/2), h = W x + b without its mean.
 
-
-def _mean(x: Tensor) -> Tensor:
-    return x.mean(-1, keepdim=True)
-
-
-def _projected(
-    x: Tensor, n: Tensor, gain: Tensor | None, of_parameters: bool = False
-) -> tuple[Tensor, Tensor | None, Tensor | None]:
-    """v - mean v - n mean(v n) of v = gain x, and on demand the sums of x n and of x over points.
-
-    LayerNorm's own backward kernel for an input with mean 0 and deviation 1 does it in one pass.
+    That is a linear layer, LayerNorm and a rectifier: the mean over the k features is taken from
+    the columns of W and from b instead of from every point's h, and sqrt(k) is in the gain, so that
+    n has length 1. Pulled back: v = gain leaky'(.) g, q = s (v - n <v, n>), and q W to x.
     """
-    zero = n.new_zeros(*n.shape[:-1], 1)
-    mask = [True, of_parameters, of_parameters]
-    bias = gain if of_parameters else None  # only its shape counts
-    return torch.ops.aten.native_layer_norm_backward(
-        x, n, n.shape[-1:], zero, zero + 1, gain, bias, mask
-    )
+
+    def __init__(self, linear: nn.Linear, norm: nn.LayerNorm, leaky: bool) -> None:
+        self.weight = linear.weight - linear.weight.mean(0)
+        self.bias = linear.bias - linear.bias.mean()
+        features = norm.bias.shape[0]
+        self.root, self.eps = features**0.5, features * norm.eps
+        # Sums with the gain in are divided by it at the end, hence no zeros.
+        tiny = torch.full_like(norm.weight, torch.finfo(norm.weight.dtype).tiny ** 0.25)
+        self.own_gain = torch.where(norm.weight == 0, tiny, norm.weight)
+        self.gain, self.shift = self.root * self.own_gain, norm.bias
+        self.leaky = leaky
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The layer's value; keeps x, n, s and the gain with the rectifier's slope."""
+        self.x = x
+        h = affine(x, self.weight, self.bias)
+        length = torch.linalg.vector_norm(h, dim=-1, keepdim=True)
+        self.s = length.square_().add_(self.eps).rsqrt_()
+        self.ones = torch.ones_like(self.s)
+        self.n = h.mul_(self.s)
+        y = torch.addcmul(self.shift, self.n, self.gain)
+        self.slope = self.gain.expand_as(y)
+        if self.leaky:
+            self.slope = torch.ops.aten.leaky_relu_backward(self.slope, y, SLOPE, False)
+            y = F.leaky_relu_(y, SLOPE)
+        return y
+
+    def pull(self, gradient: Tensor) -> Tensor:
+        """Gradient of y, which is overwritten, to gradient of x; keeps v, <v, n> and q."""
+        self.v = gradient.mul_(self.slope)
+        self.q, self.along = self._projected(self.v)
+        return self.q @ self.weight
+
+    def push(self, of_gradient: Tensor) -> Tensor:
+        """Gradient of :meth:`pull`'s result to gradient of its argument.
+
+        With u that of q: v gets V = s (u - n <u, n>), and h, through n and s,
+        -s (<v, n> V + <u, n> q + <u, q> n). The bracket waits in ``q`` for :meth:`back`.
+        """
+        self.of_weight = self.q.mT @ of_gradient
+        u = of_gradient @ self.weight.mT
+        of_v, across = self._projected(u)
+        both = torch.linalg.vecdot(u, self.q).unsqueeze(-1)
+        self.q.mul_(across).addcmul_(of_v, self.along).addcmul_(self.n, both)
+        self.of_gain = self.v.mul_(of_v).sum(0)
+        return of_v.mul_(self.slope)
+
+    def back(self, of_y: Tensor) -> Tensor:
+        """Gradient of y, which is overwritten, with what :meth:`push` left, to gradient of x."""
+        v = of_y.mul_(self.slope)
+        of_h, _ = self._projected(v)
+        of_h.addcmul_(self.q, self.s, value=-1)
+        self.of_shift = v.sum(0)
+        self.of_gain += v.mul_(self.n).sum(0)
+        self.of_bias = of_h.sum(0)
+        self.of_weight.addmm_(of_h.mT, self.x)
+        return of_h @ self.weight
+
+    def gradients(self) -> list[Tensor]:
+        """Of the linear layer's weight and bias and the norm's gain and shift."""
+        of_weight = self.of_weight - self.of_weight.mean(0)
+        of_bias = self.of_bias - self.of_bias.mean()
+        return [of_weight, of_bias, self.of_gain / self.own_gain, self.of_shift / self.gain]
+
+    def _projected(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """s (x - n <x, n>) and <x, n>: the backward kernel of weight norm, one pass for both."""
+        return torch.ops.aten._weight_norm_interface_backward(x, self.n, self.s, self.ones, 0)
 
 
-class _NormLeaky(torch.autograd.Function):
-    """h -> leaky(gain n + bias), n = (h - mean h) r, r = 1/std h; n and r are outputs as well."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, h: Tensor, gain: Tensor, bias: Tensor, eps: float, slope: float
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        ctx.set_materialize_grads(False)
-        normalised, _, scale = torch.native_layer_norm(h, h.shape[-1:], None, None, eps)
-        value = torch.addcmul(bias, normalised, gain)
-        if slope != 1.0:
-            value = F.leaky_relu_(value, slope)
-        ctx.save_for_backward(value, normalised, scale, gain)
-        ctx.slope = slope
-        return value, normalised, scale
-
-    @staticmethod
-    def backward(
-        ctx: Any, of_value: Tensor, of_normalised: Tensor | None, of_scale: Tensor | None
-    ) -> tuple[Tensor | None, ...]:
-        value, n, scale, gain = ctx.saved_tensors
-        before = _leaky_backward(of_value, value, ctx.slope)
-        of_h, of_gain, of_bias = _projected(before, n, gain, of_parameters=True)
-        if of_normalised is not None:
-            of_h += _projected(of_normalised, n, None)[0]
-        if of_scale is not None:
-            of_h.addcmul_(n, of_scale * scale / n.shape[-1], value=-1)
-        return of_h.mul_(scale), of_gain, of_bias, None, None
-
-
-class _NormLeakyPullback(torch.autograd.Function):
-    """Gradient of :class:`_NormLeaky`'s value to gradient of h, differentiable once more."""
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        of_value: Tensor,
-        value: Tensor,
-        n: Tensor,
-        scale: Tensor,
-        gain: Tensor,
-        slope: float,
-    ) -> Tensor:
-        before = _leaky_backward(of_value, value, slope)
-        ctx.save_for_backward(before, value, n, scale, gain)
-        ctx.slope = slope
-        return _projected(before, n, gain)[0].mul_(scale)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        before, value, n, scale, gain = ctx.saved_tensors
-        v = before * gain
-        across = -scale * _mean(gradient * n)
-        along = -scale * _mean(v * n)
-        of_n = (gradient * along).addcmul_(v, across)
-        projected = _projected(gradient, n, None)[0]
-        of_scale = v.mul_(projected).sum(-1, keepdim=True)
-        of_v = projected.mul_(scale)
-        of_gain = (of_v * before).sum(tuple(range(n.dim() - 1)))
-        of_value = _leaky_backward(of_v * gain, value, ctx.slope)
-        return of_value, None, of_n, of_scale, of_gain, None
+def _dot(x: Tensor, y: Tensor) -> Tensor:
+    """Scalar product over the last axis, which stays."""
+    return (x * y).sum(-1, keepdim=True)

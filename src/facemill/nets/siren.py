@@ -1,8 +1,7 @@
 """Sine networks (Sitzmann et al. 2020) whose weights may be shared or generated per batch item."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -41,95 +40,97 @@ def siren(x: Float[Tensor, "b n i"], layers: Layers) -> Float[Tensor, "b n o"]:
     return linear(x, head_weight, head_bias)
 
 
-def siren_and_pullback(
-    x: Float[Tensor, "b n i"], layers: Layers
-) -> tuple[Float[Tensor, "b n o"], Callable[[Tensor], Tensor]]:
-    """:func:`siren` and the function that pulls a gradient of its output back to its input.
+class SineSweeps:
+    """:func:`siren` with the gradient of its output pulled back to x, in four sweeps (sweeps.py).
 
-    What is pulled back can be differentiated again, so that losses on gradients reach weights and
-    inputs. Same numbers as autograd with ``create_graph``; sines and cosines are computed once, and
-    both passes have their backward written by hand, which saves most of the intermediate arrays.
+    Layer l: z_l = W_l a_(l-1) + b_l, a_l = sin z_l; pulled back: q_l = g_l cos z_l,
+    g_(l-1) = q_l W_l. Weights are shared by all points or one for each batch item.
     """
-    tensors = [tensor for layer in layers for tensor in layer]
-    shared = tensors[0].dim() == 2
-    if not shared and len(tensors[0]) == 1:  # one item: plain products are faster than batched ones
-        tensors, shared = [tensor[0] for tensor in tensors], True
-    shape = x.shape[:-1]
-    output, *cosines = _SineValue.apply(x.flatten(0, 1) if shared else x, *tensors)
 
-    def pullback(gradient: Tensor) -> Tensor:
-        gradient = gradient.flatten(0, 1) if shared else gradient
-        return _SinePullback.apply(gradient, *cosines, *tensors[::2]).view(*shape, -1)
+    def __init__(self, layers: Layers) -> None:
+        self.weights = [weight for weight, _ in layers]
+        self.biases = [bias for _, bias in layers]
+        self.one_item = self.weights[0].dim() == 3 and len(self.weights[0]) == 1
+        if self.one_item:  # plain products are faster than batched ones
+            self.weights = [weight[0] for weight in self.weights]
+            self.biases = [bias[0] for bias in self.biases]
+        self.shared = self.weights[0].dim() == 2
 
-    return output.view(*shape, -1), pullback
+    def forward(self, x: Float[Tensor, "b n i"]) -> Float[Tensor, "b n o"]:
+        """Values; keeps sines and cosines of every layer."""
+        self.shape = x.shape[:-1]
+        self.sines, self.cosines = [self._flat(x)], []
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            phase = affine(self.sines[-1], weight, bias)
+            self.cosines.append(phase.cos())
+            self.sines.append(phase.sin_())
+        return self._shaped(affine(self.sines[-1], self.weights[-1], self.biases[-1]))
+
+    def pull(self, gradient: Float[Tensor, "b n o"]) -> Float[Tensor, "b n i"]:
+        """Gradient of the output to gradient of x; keeps g_l and q_l."""
+        self.seed = self._flat(gradient)
+        self.of_sines: list[Tensor] = []
+        self.of_phases: list[Tensor] = []
+        gradient = self.seed @ self.weights[-1]
+        for cosine, weight in zip(self.cosines[::-1], self.weights[-2::-1], strict=True):
+            self.of_sines.insert(0, gradient)
+            self.of_phases.insert(0, gradient * cosine)
+            gradient = self.of_phases[0] @ weight
+        return self._shaped(gradient)
+
+    def push(self, of_gradient: Float[Tensor, "b n i"]) -> Float[Tensor, "b n o"]:
+        """Gradient of :meth:`pull`'s result to gradient of its argument.
+
+        What it asks of cos z_l is left in ``of_sines``, for :meth:`back`.
+        """
+        u = self._flat(of_gradient)
+        self.of_weights = []
+        for layer, cosine in enumerate(self.cosines):
+            self.of_weights.append(self.of_phases[layer].mT @ u)
+            u = u @ self.weights[layer].mT
+            self.of_sines[layer].mul_(u)
+            u.mul_(cosine)
+        self.of_weights.append(self.seed.mT @ u)
+        return self._shaped(u @ self.weights[-1].mT)
+
+    def back(self, of_output: Float[Tensor, "b n o"]) -> Float[Tensor, "b n i"]:
+        """Gradient of the output, with what :meth:`push` left, to gradient of x."""
+        gradient = self._flat(of_output)
+        self.of_biases = [gradient.sum(-2)]
+        add_product(self.of_weights[-1], gradient.mT, self.sines[-1])
+        for layer in reversed(range(len(self.cosines))):
+            gradient = gradient @ self.weights[layer + 1]
+            gradient.mul_(self.cosines[layer])
+            gradient.addcmul_(self.of_sines[layer], self.sines[layer + 1], value=-1)
+            self.of_biases.insert(0, gradient.sum(-2))
+            add_product(self.of_weights[layer], gradient.mT, self.sines[layer])
+        return self._shaped(gradient @ self.weights[0])
+
+    def gradients(self) -> list[Tensor]:
+        """Of weight, bias, weight, ... after :meth:`back`."""
+        found = [
+            tensor for pair in zip(self.of_weights, self.of_biases, strict=True) for tensor in pair
+        ]
+        return [tensor.unsqueeze(0) for tensor in found] if self.one_item else found
+
+    def _flat(self, x: Tensor) -> Tensor:
+        return x.reshape(-1, x.shape[-1]) if self.shared else x
+
+    def _shaped(self, x: Tensor) -> Tensor:
+        return x.view(*self.shape, -1)
 
 
-class _SineValue(torch.autograd.Function):
-    """x, W_1, b_1, ..., W_H, b_H -> output, cos z_1, ..., cos z_L of z_l = W_l a_(l-1) + b_l."""
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x W^T + bias for (n, i) with one weight or (b, n, i) with b of them.
 
-    @staticmethod
-    def forward(ctx: Any, x: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
-        ctx.set_materialize_grads(False)
-        weights, biases = tensors[::2], tensors[1::2]
-        sines, cosines = [x], []
-        for weight, bias in zip(weights[:-1], biases[:-1], strict=True):
-            phase = _affine(sines[-1], weight, bias)
-            cosines.append(phase.cos())
-            sines.append(phase.sin_())
-        ctx.save_for_backward(*sines, *cosines, *weights)
-        return _affine(sines[-1], weights[-1], biases[-1]), *cosines
-
-    @staticmethod
-    def backward(ctx: Any, output: Tensor, *cosines: Tensor | None) -> tuple[Tensor, ...]:
-        count = len(cosines)
-        saved = ctx.saved_tensors
-        sines, cos, weights = saved[: count + 1], saved[count + 1 : -count - 1], saved[-count - 1 :]
-        found = [output.mT @ sines[-1], output.sum(-2)]
-        gradient = output @ weights[-1]
-        for layer in reversed(range(count)):
-            phase = gradient * cos[layer]
-            of_cosine = cosines[layer]
-            if of_cosine is not None:
-                phase.addcmul_(of_cosine, sines[layer + 1], value=-1)
-            found = [phase.mT @ sines[layer], phase.sum(-2), *found]
-            gradient = phase @ weights[layer]
-        return gradient, *found
+    On a CPU the sum after the product is faster than a product that starts from a copied bias.
+    """
+    return (x @ weight.mT).add_(bias.unsqueeze(-2))
 
 
-class _SinePullback(torch.autograd.Function):
-    """gradient of the output, cos z_1, ..., W_1, ..., W_H -> gradient of the input."""
-
-    @staticmethod
-    def forward(ctx: Any, output: Tensor, *tensors: Tensor) -> Tensor:
-        count = len(tensors) // 2
-        cosines, weights = tensors[:count], tensors[count:]
-        pulled = [output @ weights[-1]]
-        for cosine, weight in zip(reversed(cosines), reversed(weights[:-1]), strict=True):
-            pulled.append((pulled[-1] * cosine) @ weight)
-        ctx.save_for_backward(output, *pulled[:-1], *tensors)
-        return pulled[-1]
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, ...]:
-        output, *saved = ctx.saved_tensors
-        count = (len(saved) - 1) // 3
-        pulled = saved[:count][::-1]
-        cosines, weights = saved[count : 2 * count], saved[2 * count :]
-        of_cosines, of_weights = [], []
-        for layer, cosine in enumerate(cosines):
-            of_weights.append((pulled[layer] * cosine).mT @ gradient)
-            gradient = gradient @ weights[layer].mT
-            of_cosines.append(gradient * pulled[layer])
-            gradient.mul_(cosine)
-        of_weights.append(output.mT @ gradient)
-        return gradient @ weights[-1].mT, *of_cosines, *of_weights
-
-
-def _affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W^T + bias for (n, i) with one weight or (b, n, i) with b of them."""
-    if weight.dim() == 2:
-        return torch.addmm(bias, x, weight.mT)
-    return torch.baddbmm(bias.unsqueeze(1), x, weight.mT)
+def add_product(total: Tensor, x: Tensor, y: Tensor) -> None:
+    """total += x y, of matrices or stacks of matrices."""
+    (total.addmm_ if total.dim() == 2 else total.baddbmm_)(x, y)
 
 
 class Siren(nn.Module):

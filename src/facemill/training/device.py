@@ -1,12 +1,18 @@
 """Where and how the arithmetic runs: device, threads, seeds, determinism."""
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import TypeVar
 
 import torch
 
 from facemill.errors import ConfigError
 from facemill.randomness import derived_seed
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 def choose_device(name: str) -> torch.device:
@@ -34,10 +40,33 @@ def reproducible(device: torch.device, threads: int) -> Iterator[None]:
     """
     threads_before = torch.get_num_threads()
     deterministic_before = torch.are_deterministic_algorithms_enabled()
+    filling_before = torch.utils.deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(device.type == "cpu")
+    torch.utils.deterministic.fill_uninitialized_memory = False  # a search for bugs, and slow
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
         torch.use_deterministic_algorithms(deterministic_before)
+        torch.utils.deterministic.fill_uninitialized_memory = filling_before
+
+
+def in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], device: torch.device
+) -> Iterator[Result]:
+    """``work`` of every item, in order, as ``map``; on a CPU in as many threads as torch may use.
+
+    Each of them computes with one thread, so that results do not depend on their number. On other
+    devices, and with one thread, one item after the other.
+    """
+    threads = torch.get_num_threads()
+    if device.type != "cpu" or threads == 1:
+        return map(work, items)
+    return _workers(threads).map(work, items)
+
+
+@functools.cache
+def _workers(threads: int) -> ThreadPoolExecutor:
+    """Threads that stay, with one core each: what they allocate is used again by the next item."""
+    return ThreadPoolExecutor(threads, "part", initializer=torch.set_num_threads, initargs=(1,))

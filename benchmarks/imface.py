@@ -46,7 +46,8 @@ def measure(way: str, scans: int, points: int, threads: int, repeats: int) -> di
     from facemill.imface import losses
     from facemill.imface.config import LossWeights, ModelConfig, TrainConfig
     from facemill.imface.model import ImFace
-    from facemill.imface.train import AT_ONCE, make_optimiser
+    from facemill.imface.train import make_optimiser, points_at_once
+    from facemill.training.device import keep_freed_memory
     from facemill.training.record import peak_memory_mb
 
     sys.path.insert(0, str(Path(__file__).parent))
@@ -62,6 +63,8 @@ def measure(way: str, scans: int, points: int, threads: int, repeats: int) -> di
         optimiser = torch.optim.Adam(model.parameters(), 1e-4)
     else:
         optimiser = make_optimiser(model, TrainConfig())
+        keep_freed_memory()
+        at_once = points_at_once(torch.device("cpu"), threads)
     before = peak_memory_mb(torch.device("cpu"))
 
     def step() -> float:
@@ -71,7 +74,7 @@ def measure(way: str, scans: int, points: int, threads: int, repeats: int) -> di
             loss = torch.stack(list(terms.values())).sum()
             loss.backward()
         else:
-            terms = losses.backward(model, batch, weights, AT_ONCE["cpu"])
+            terms = losses.backward(model, batch, weights, at_once)
             loss = torch.stack(list(terms.values())).sum()
         optimiser.step()
         return float(loss)

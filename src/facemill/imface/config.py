@@ -108,7 +108,7 @@ class TrainConfig:
     weights: LossWeights = field(default_factory=LossWeights)
     mirror: bool = False  # train on mirror images as well, as other people
     refine_from: float = 0.5  # share of the run after which the refinement learns, if there is one
-    at_once: int | None = None  # points in one pass; null: 1024 on a CPU, 131072 on a GPU
+    at_once: int | None = None  # points in one pass; null: by device, see train.py
     seed: int = 0  # of initial weights and of all batches
     device: Literal["auto", "cpu", "cuda"] = "auto"
     log_every: int = 20  # steps between rows of the history

@@ -36,11 +36,6 @@ TERMS = [field.name for field in fields(LossWeights)]
 CODE = ("blend", "config", "data", "losses", "model", "sweeps", "train")
 """Modules of this room that the weights depend on."""
 
-AT_ONCE = {"cpu": 1024, "cuda": 131072}
-"""Points that pass through the fields together, by device; bounds memory. On a CPU each thread has
-so many at a time."""
-
-
 def train(
     index: str | Path,
     samples: str | Path,
@@ -141,6 +136,17 @@ def decay(config: TrainConfig, step: int, steps: int) -> float:
     return config.decay_factor ** (math.floor(since / config.decay_every + 1e-9) + 1)
 
 
+def points_at_once(device: torch.device, threads: int) -> int:
+    """Points that pass through the fields together; bounds memory.
+
+    On a CPU that is in each thread. Calls dominate in small parts, the way to memory in large ones;
+    with threads there must be parts for all of them.
+    """
+    if device.type == "cuda":
+        return 131072
+    return 8192 if threads == 1 else 2048
+
+
 def threads_of_the_run(state: Mapping[str, Any] | None, threads: int) -> int:
     """A resumed run keeps the number of threads it began with: sums are split by thread, and the
     last bits of the weights depend on it."""
@@ -236,7 +242,7 @@ class Loop:
         refine = self.model.config.detail_dim > 0 and (
             self.step >= self.config.refine_from * self.steps
         )
-        at_once = self.config.at_once or AT_ONCE[self.device.type]
+        at_once = self.config.at_once or points_at_once(self.device, self.threads)
         terms = losses.backward(self.model, batch, self.config.weights, at_once, refine)
         total = torch.stack(list(terms.values())).sum().item()
         if not math.isfinite(total):

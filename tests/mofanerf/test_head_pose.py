@@ -7,8 +7,14 @@ from scipy.spatial.transform import Rotation
 
 from facemill.data.demo import topology
 from facemill.data.landmarks import OPPOSITE
-from facemill.errors import GeometryError
-from facemill.mofanerf.head_pose import _reprojection, fit_pose, require_pose, weak_perspective
+from facemill.errors import DataError, GeometryError
+from facemill.mofanerf.head_pose import (
+    _reprojection,
+    fit_pose,
+    mean_landmarks,
+    require_pose,
+    weak_perspective,
+)
 from facemill.render.cameras import Camera, orbit, pinhole
 from facemill.render.views import HEAD_CENTRE
 
@@ -90,8 +96,7 @@ def test_wrong_landmarks_do_not_turn_the_head(landmarks):
     pose = fitted(image, landmarks, camera)
     assert angle(pose.camera, camera) < 0.2
     assert np.linalg.norm(pose.camera.centre - camera.centre) < 5
-    plain = np.linalg.lstsq(np.eye(2), np.zeros(2))[0]
-    assert not plain.any() and pose.residual > 5, "the residual still tells of them"
+    assert pose.residual > 5, "the residual still tells of them"
 
 
 def test_another_person_s_landmarks_give_the_pose_within_degrees(landmarks):
@@ -132,3 +137,11 @@ def test_weak_perspective_is_exact_for_a_far_camera(landmarks):
     np.testing.assert_allclose(rotation, camera.extrinsics[:, :3], atol=1e-3)
     np.testing.assert_allclose(scale * (landmarks @ rotation.T)[:, :2] + shift, image, atol=0.1)
     assert np.array_equal(pinhole(1.5e6, 512, 512), camera.intrinsics)
+
+
+def test_the_mean_face_is_that_of_the_packs(views, tmp_path):
+    packs = [path.with_suffix(".npz") for path in views.values()]
+    each = [demo_mesh(person).vertices[topology().landmarks] for person in views]
+    np.testing.assert_allclose(mean_landmarks(packs), np.mean(each, axis=0), atol=1e-4)
+    with pytest.raises(DataError, match="none of 2 face packs holds 2_smile"):
+        mean_landmarks(packs, "2_smile")

@@ -5,6 +5,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from rendered_heads import render_views
 
 from facemill.errors import DataError
 from facemill.mofanerf.pairs import DegradedViews, PairFolder, PairKey, PairPack, write_pairs
@@ -119,3 +120,10 @@ def test_pictures_of_several_sizes_make_no_pack(tmp_path):
     with pytest.raises(DataError, match="2/smile/0_1: coarse of shape"):
         write_pairs(tmp_path / "pack", source, source.keys)
     assert not (tmp_path / "pack").exists()
+
+
+def test_views_that_cannot_be_halved_are_refused(tmp_path):
+    pack = render_views(tmp_path, "d001", 33, yaws=1)
+    source = DegradedViews({"d001": pack}, seed=0)
+    with pytest.raises(DataError, match="33 x 33 pixels cannot be halved"):
+        source.read(source.keys[0])

@@ -4,13 +4,17 @@ A first guess by weak perspective in closed form, then Gauss-Newton steps on the
 with a robust weight for every landmark. The result is a camera in the face frame (OpenCV axes, mm).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float
 from scipy.spatial.transform import Rotation
 
-from facemill.errors import GeometryError
+from facemill.data.expressions import NEUTRAL
+from facemill.data.packs import FacePack
+from facemill.errors import DataError, GeometryError
 from facemill.mesh.frames import NOSE_TIP
 from facemill.render.cameras import Camera
 
@@ -42,6 +46,23 @@ class HeadPose:
     camera: Camera
     residual: float
     relative: float
+
+
+def mean_landmarks(
+    packs: Sequence[str | Path], expression: str = NEUTRAL
+) -> Float[np.ndarray, "68 3"]:
+    """Mean of several people's 68 landmarks (face frame, mm): the model for an unknown face.
+
+    ``packs`` are face packs, of training people; those without the expression are passed over.
+    """
+    opened = [FacePack(path) for path in packs]
+    each = [pack.landmarks(expression) for pack in opened if expression in pack.expressions]
+    if not each:
+        raise DataError(
+            f"head pose: none of {len(opened)} face packs holds {expression}; there is no mean "
+            "face to compare landmarks with. Prepare people who have it."
+        )
+    return np.mean(each, axis=0, dtype=np.float64)
 
 
 def weak_perspective(

@@ -241,6 +241,11 @@ class PairPack:
 def _halved(picture: np.ndarray) -> np.ndarray:
     """Means of 2 x 2 pixels."""
     height, width = picture.shape[:2]
+    if height % 2 or width % 2:
+        raise DataError(
+            f"views of {width} x {height} pixels cannot be halved; expected even sides. Render "
+            "them with an even views.size."
+        )
     return picture.reshape(height // 2, 2, width // 2, 2, -1).mean(axis=(1, 3))
 
 

@@ -4,6 +4,7 @@ Everything here is about one photo upright, as a viewer shows it: a rotation in 
 applied first, and landmark and mask files belong to the picture so turned.
 """
 
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,9 @@ FOCAL_35MM, WIDTH_35MM = 0xA405, 36.0
 
 FOCAL_GUESS = 1.2
 """Focal length over the longer side where the photo does not tell: between phone and portrait."""
+
+BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error)
+"""What picture readers raise on damaged files, by format."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def read_photo(path: str | Path) -> Photo:
             image.load()
             upright = ImageOps.exif_transpose(image)
             colour, alpha = _colour_and_alpha(upright)
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError) as error:
+    except (UnidentifiedImageError, Image.DecompressionBombError, *BROKEN) as error:
         raise DataError(
             f"{path}: not a whole picture ({error}). Export or copy the photo again."
         ) from None
@@ -126,7 +130,7 @@ def read_mask(path: str | Path, width: int, height: int) -> Bool[np.ndarray, "h 
     try:
         with Image.open(require_file(path, "Give a mask picture.")) as image:
             mask = np.array(image.convert("L")) > 127
-    except (UnidentifiedImageError, OSError) as error:
+    except (UnidentifiedImageError, *BROKEN) as error:
         raise DataError(f"{path}: not a whole picture ({error}). Make the mask again.") from None
     if mask.shape != (height, width):
         raise DataError(

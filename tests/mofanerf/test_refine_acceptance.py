@@ -15,7 +15,7 @@ TRAIN, TEST = ("d001", "d002", "d003", "d004"), ("d005", "d006")
 SETTINGS = {
     "model": {"channels": 12, "halvings": 1, "blocks": 2, "surface": True, "residual": True},
     "train": {
-        "steps": 400,
+        "steps": 250,
         "learning_rate": 1e-3,
         "decay_from": 0.5,
         "weights": {"adversarial": 0.3, "feature_matching": 3, "pixel": 30},

@@ -20,7 +20,11 @@ from facemill.metrics.tables import (
     unit_in,
 )
 
-PEOPLE_SHOWN = ("point_to_surface_mean", "point_to_surface_mean_inner", "f_score_1mm")
+PICTURES_SHOWN = ("psnr_masked", "ssim_masked", "gradient_similarity_masked")
+PEOPLE_SHOWN = (
+    *("point_to_surface_mean", "point_to_surface_mean_inner", "f_score_1mm"),
+    *PICTURES_SHOWN,
+)
 INTERVALS_SHOWN = (*PEOPLE_SHOWN, "normal_angle_mean", "chamfer_sampled_icp")
 
 

@@ -32,8 +32,17 @@ HEADLINE = (
     "landmark_transfer_median",
     "correspondence_mean",
     "correspondence_median",
+    "psnr",
+    "psnr_masked",
+    "ssim",
+    "ssim_masked",
+    "ms_ssim",
+    "gradient_similarity_masked",
 )
 """What a reader wants to see first; the CSV holds all metrics."""
+
+LARGER_IS_BETTER = ("f_score", "psnr", "ssim", "ms_ssim", "gradient_similarity")
+"""How the names of metrics begin whose best value is the largest."""
 
 
 @dataclass(frozen=True)
@@ -177,10 +186,15 @@ def as_markdown(rows: Sequence[Row], metrics: Sequence[str] = HEADLINE) -> str:
 
 
 def best_of(metric: str, rows: Sequence[Row] | Sequence[PersonRow]) -> float:
-    """The best value among the methods; larger is better for F-scores only."""
+    """The best value among the methods: the largest for F-scores and likenesses of pictures."""
     values = [row.value for row in rows if row.metric == metric and row.method != FLOOR]
-    choose = max if metric.startswith("f_score") else min
+    choose = max if larger_is_better(metric) else min
     return choose(values, default=float("nan"))
+
+
+def larger_is_better(metric: str) -> bool:
+    """Whether more is better; a deviation is none of them, whatever it deviates from."""
+    return metric.startswith(LARGER_IS_BETTER) and "deviation" not in metric
 
 
 def unit_in(metric: str, rows: Iterable[Any]) -> str:
@@ -197,7 +211,7 @@ def _cell(row: Row | None, best: Mapping[str, float]) -> str:
 
 def in_digits(value: float, unit: str) -> str:
     """A value with the digits that its unit deserves."""
-    return f"{value:.2f}" if unit in ("%", "degree") else f"{value:.3f}"
+    return f"{value:.2f}" if unit in ("%", "degree", "dB") else f"{value:.3f}"
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> str:

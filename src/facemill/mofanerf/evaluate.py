@@ -19,8 +19,7 @@ from jaxtyping import Bool, Float32
 
 from facemill.errors import DataError
 from facemill.metrics.images import image_metrics, psnr
-from facemill.metrics.scores import read_records, write_records
-from facemill.metrics.tables import Row, as_markdown, write_table
+from facemill.metrics.scores import write_records
 from facemill.mofanerf import baselines
 from facemill.mofanerf.config import EvaluateConfig, ModelConfig
 from facemill.mofanerf.faces import Faces
@@ -28,36 +27,13 @@ from facemill.mofanerf.model import MoFaNeRF, macs_per_point
 from facemill.mofanerf.render import Cost, render_image
 from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.mofanerf.surface import expected_depth
+from facemill.mofanerf.table import COLUMNS, COST, PAIRS, REFERENCE, SEEN, UNSEEN, ImageScore
 from facemill.render.view_pack import ViewPack
 from facemill.training.device import choose_device
 from facemill.training.record import peak_memory_mb
 from facemill.training.settings import from_settings
 
 log = logging.getLogger(__name__)
-
-SEEN = "training people, held-out views"
-PAIRS = "training people, held-out pairs"
-UNSEEN = "unseen people"
-COST = "cost of a frame"
-REFERENCE = "agreement with a dense reference"
-
-COLUMNS = ("system", "method", "split", "person", "expression", "view", "metric", "unit", "value")
-AGAIN = "Delete it to have it made again."
-
-
-@dataclass(frozen=True)
-class ImageScore:
-    """One metric of one image; ``view`` names the camera."""
-
-    system: str
-    method: str
-    split: str
-    person: str
-    expression: str
-    view: str
-    metric: str
-    unit: str
-    value: float
 
 
 @dataclass(frozen=True)
@@ -233,24 +209,3 @@ def _reference(
         ImageScore("mofanerf", method, REFERENCE, person, expression, view, name, unit, value)
         for name, (unit, value) in values.items()
     ]
-
-
-def table(scores: Sequence[str | Path], out: str | Path) -> list[Row]:
-    """Means over images by method, split and metric, as a tidy CSV; the readable form is logged.
-
-    Baselines are the same for every variant and listed once.
-    """
-    records: dict[tuple, ImageScore] = {}
-    for path in scores:
-        parse = lambda row: ImageScore(**{**row, "value": float(row["value"])})  # noqa: E731
-        for score in read_records(path, COLUMNS, parse):
-            records[tuple(vars(score).values())[:-1]] = score
-    groups: dict[tuple[str, str, str, str, str], list[float]] = {}
-    for s in records.values():
-        groups.setdefault((s.system, s.method, s.split, s.metric, s.unit), []).append(s.value)
-    rows = [Row(*group, statistics.fmean(of), len(of)) for group, of in groups.items()]
-    write_table(out, rows)
-    costs = ("network_calls_per_ray", "frame_gmac", "frame_seconds", "peak_memory")
-    metrics = ("psnr", "psnr_masked", "ssim", "ssim_masked", *costs, "reference_agreement")
-    log.info("%s\n\n%s", out, as_markdown(rows, (*metrics, "evaluations_saved")))
-    return rows

@@ -18,7 +18,7 @@ def over_black(image: UInt8[np.ndarray, "h w 4"]) -> Picture:
     return image[..., :3].astype(np.float32) / 255.0 * (image[..., 3:] > 0)
 
 
-def textured_mesh(mesh: Mesh, texture: UInt8[np.ndarray, "h h 3"], camera: Camera) -> Picture:
+def textured_mesh(mesh: Mesh, texture: UInt8[np.ndarray, "t t 3"], camera: Camera) -> Picture:
     """A mesh with a texture, as the views themselves are rendered."""
     return over_black(MeshView(mesh, texture, camera).render(camera)[0])
 

@@ -178,6 +178,7 @@ class EvaluateConfig:
     """Which images are compared with the truth, and how they are rendered."""
 
     people: int = 4  # training people at held-out views; 0: all
+    views: int = 0  # held-out views of each scan, in turn; 0: all
     rays_at_once: int = 2048  # rays in one call of the field; bounds memory
     reference_samples: int = (
         512  # even samples of the frame that the shell is compared with; 0: none
@@ -187,5 +188,5 @@ class EvaluateConfig:
     device: Literal["auto", "cpu", "cuda"] = "auto"
 
     def __post_init__(self) -> None:
-        require_at_least(self, 0, "people", "reference_samples")
+        require_at_least(self, 0, "people", "views", "reference_samples")
         require_at_least(self, 1, "rays_at_once", "reference_size")

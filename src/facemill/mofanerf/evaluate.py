@@ -9,7 +9,7 @@ import logging
 import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -108,21 +108,25 @@ def evaluate(
 def items(
     split: ViewSplit, packs: Mapping[str, ViewPack], config: EvaluateConfig
 ) -> Iterator[Item]:
-    """What is compared: seen pairs of some training people, held-out pairs, unseen people."""
+    """What is compared: seen pairs of some training people, held-out pairs, unseen people.
+
+    Where not all views of a scan are asked for, scans take turns, so that all views come up.
+    """
     shown = split.train_people[: config.people or None]
-    for person in shown:
-        for expression in split.expressions:
-            if split.trains_on(person, expression) and expression in packs[person].expressions:
-                for view in split.test_views:
-                    yield Item(SEEN, person, expression, view)
-    for person, expression in split.test_pairs:
-        for view in split.test_views:
-            yield Item(PAIRS, person, expression, view)
-    for person in split.test_people:
-        for expression in split.expressions:
-            if expression in packs[person].expressions:
-                for view in split.test_views:
-                    yield Item(UNSEEN, person, expression, view)
+    scans = [
+        (SEEN, person, expression)
+        for person in shown
+        for expression in split.expressions
+        if split.trains_on(person, expression)
+    ]
+    scans += [(PAIRS, *pair) for pair in split.test_pairs]
+    scans += [(UNSEEN, person, e) for person in split.test_people for e in split.expressions]
+    count = min(config.views, len(split.test_views)) or len(split.test_views)
+    for number, (name, person, expression) in enumerate(scans):
+        if expression in packs[person].expressions:
+            for turn in range(count):
+                view = split.test_views[(number * count + turn) % len(split.test_views)]
+                yield Item(name, person, expression, view)
 
 
 def _measured(
@@ -192,12 +196,10 @@ def _reference(
     guide = expected_depth(faces.surface(person, expression), camera, sampling.margin)
     dense = render_image(faces.model, camera, codes, sampling, None, 1024, config.reference_samples)
     shell = render_image(faces.model, camera, codes, sampling, guide, config.rays_at_once)
-    wide = sampling.__class__(
-        **vars(sampling)
-        | {
-            "shell_predicted": 2 * sampling.shell_predicted,
-            "shell_samples": 2 * sampling.shell_samples,
-        }
+    wide = replace(
+        sampling,
+        shell_predicted=2 * sampling.shell_predicted,
+        shell_samples=2 * sampling.shell_samples,
     )
     doubled = render_image(faces.model, camera, codes, wide, guide, config.rays_at_once)
     values = {

@@ -56,8 +56,7 @@ def test_mofanerf_is_measured_beside_its_baselines(smoke):
     masked = [row for row in rows if row["metric"] == "psnr_masked"]
     methods = {"fast", "mean_face", "nearest_view", "textured_mesh"}
     assert {row["method"] for row in masked} == methods
-    splits = {"training people, held-out views", "training people, held-out pairs", "unseen people"}
-    assert {row["split"] for row in masked} == splits
+    assert {row["split"] for row in masked} == {"training people, held-out views", "unseen people"}
     assert all(5 < float(row["value"]) < 60 for row in masked)
     cost = {row["metric"]: float(row["value"]) for row in rows if row["method"] == "fast"}
     published = next(float(row["value"]) for row in rows if row["method"] == "published")

@@ -90,11 +90,12 @@ def evaluate(
             pictures["nearest_view"] = baselines.nearest_training_view(
                 packs, split, shapes, item.person, item.expression, item.view
             )
-            pictures["textured_mesh"] = baselines.textured_mesh(
-                faces.surface(item.person, item.expression),
-                faces.codes.texture(item.person),
-                camera,
-            )
+            if item.split != SEEN:  # there it would be what the truth was rendered from
+                pictures["textured_mesh"] = baselines.textured_mesh(
+                    faces.surface(item.person, item.expression),
+                    faces.codes.texture(item.person),
+                    camera,
+                )
         for name, picture in pictures.items():
             scores += _measured(name, item, picture, truth, mask)
     if not scores:

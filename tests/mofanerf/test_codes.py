@@ -13,8 +13,9 @@ from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, DataError
 from facemill.files import write_json
 from facemill.mesh.surface import Mesh
-from facemill.mofanerf.codes import CodesFile, fit_face_model, make_codes, neutral_texture
+from facemill.mofanerf.codes import make_codes, neutral_texture
 from facemill.mofanerf.config import CodesConfig
+from facemill.mofanerf.face_model import CodesFile, fit_face_model
 from facemill.mofanerf.splits import content_hash, make_view_split, read_view_split
 
 

@@ -10,9 +10,9 @@ from PIL import Image
 from facemill.errors import DataError
 from facemill.files import sha256
 from facemill.mofanerf import baselines
-from facemill.mofanerf.codes import CodesFile
 from facemill.mofanerf.config import EvaluateConfig
 from facemill.mofanerf.evaluate import evaluate, items, published_macs_per_ray
+from facemill.mofanerf.face_model import CodesFile
 from facemill.mofanerf.figures import novel_views
 from facemill.mofanerf.splits import read_view_split
 from facemill.mofanerf.table import COST, PAIRS, REFERENCE, SEEN, UNSEEN, table

@@ -1,10 +1,11 @@
 """MoFaNeRF (Zhuang et al., ECCV 2022): one radiance field for many faces, driven by three codes.
 
-``config`` holds every hyper-parameter with its published default, ``codes`` makes shape codes,
-textures and the predicted surfaces, ``splits`` says which views and pairs are held out. ``model``
-holds the networks as published (profile ``faithful``), ``canonical`` those of the profile ``fast``;
-``rays`` places samples, ``compositing`` turns them into pixels, ``surface`` tells where the surface
-is expected, ``render`` makes images. ``data`` makes batches of rays, ``losses`` has the terms,
-``train`` is the recipe, ``evaluate`` measures. What the paper does, what we do and where the two
-differ: docs/mofanerf.md.
+``config`` holds every hyper-parameter with its published default, ``codes`` makes shape codes and
+textures, ``face_model`` predicts surfaces from them, ``splits`` says which views and pairs are held
+out. ``model`` and ``layers`` hold the networks as published (profile ``faithful``), ``canonical``
+those of the profile ``fast``; ``rays`` places samples, ``compositing`` turns them into pixels,
+``surface`` tells where the surface is expected, ``render`` makes images. ``data`` makes batches of
+rays, ``losses`` has the terms, ``train`` is the recipe (``preview`` its pictures). ``faces`` has
+weights and codes together; ``evaluate``, ``baselines``, ``table`` and ``figures`` measure and show.
+What the paper does, what we do and where the two differ: docs/mofanerf.md.
 """

@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 
 from facemill.mesh.surface import Mesh
-from facemill.mofanerf.codes import CodesFile, FaceModel
+from facemill.mofanerf.face_model import CodesFile, FaceModel
 from facemill.mofanerf.splits import ViewSplit
 from facemill.render.cameras import Camera
 from facemill.render.mesh_view import MeshView

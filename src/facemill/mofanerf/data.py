@@ -17,8 +17,8 @@ from torch import Tensor
 from facemill.errors import DataError
 from facemill.files import sha256
 from facemill.mesh.frames import FACE_TO_MOFANERF
-from facemill.mofanerf.codes import CodesFile
 from facemill.mofanerf.config import TrainConfig
+from facemill.mofanerf.face_model import CodesFile
 from facemill.mofanerf.rays import UNIT, Rays, pixel_rays
 from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.randomness import generator

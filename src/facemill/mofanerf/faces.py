@@ -10,8 +10,8 @@ from facemill.errors import DataError
 from facemill.files import sha256
 from facemill.mesh.surface import Mesh
 from facemill.mofanerf.canonical import Conditioned
-from facemill.mofanerf.codes import CodesFile
 from facemill.mofanerf.config import SamplingConfig
+from facemill.mofanerf.face_model import CodesFile
 from facemill.mofanerf.model import Codes, load_model
 from facemill.mofanerf.render import Image, render_image
 from facemill.mofanerf.surface import expected_depth

@@ -23,6 +23,7 @@ include: "workflow/rules/metrics.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/imface_figures.smk"
 include: "workflow/rules/imface_uses.smk"
+include: "workflow/rules/mofanerf.smk"
 include: "workflow/rules/report.smk"
 
 

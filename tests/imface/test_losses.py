@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_model import small_batch, small_model
+from small_imface import small_batch, small_model
 
 from facemill.imface import losses
 from facemill.imface.config import LossWeights

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from test_model import SMALL, small_batch, small_model
+from small_imface import SMALL, small_batch, small_model
 
 from facemill.errors import ConfigError
 from facemill.imface import losses

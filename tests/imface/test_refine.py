@@ -2,7 +2,7 @@
 
 import numpy as np
 import torch
-from test_model import small_batch, small_model
+from small_imface import small_batch, small_model
 
 from facemill.data.packs import SamplePack
 from facemill.files import reading_npz

@@ -6,6 +6,7 @@ from scipy.spatial.transform import Rotation
 from facemill.mesh.frames import (
     FACE_TO_IMFACE,
     FACE_TO_MOFANERF,
+    HEAD_CENTRE,
     NOSE_TIP,
     Similarity,
     nose_tip_similarity,
@@ -52,4 +53,5 @@ def test_nose_tip_lands_40_mm_in_front_of_the_origin():
 
 def test_named_frames():
     np.testing.assert_allclose(FACE_TO_IMFACE.apply(NOSE_TIP), [0, 0, 0.4])
-    np.testing.assert_allclose(FACE_TO_MOFANERF.apply(NOSE_TIP), [0, 0, 0.8])
+    np.testing.assert_allclose(FACE_TO_MOFANERF.apply(NOSE_TIP), [0, 0, 2.2])
+    np.testing.assert_allclose(FACE_TO_MOFANERF.apply(HEAD_CENTRE), [0, 0, 0], atol=1e-12)

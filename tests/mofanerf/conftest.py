@@ -1,22 +1,37 @@
-"""Views of two demo people, rendered once, and an index that knows them."""
+"""People to test with: small made-up ones with textures and codes, and views of two demo heads."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_up_people import CODES, Rendered, add_textures, write_views
 from rendered_heads import render_views
+from synthetic_faces import write_dataset
 
 from facemill.data.splits import Split, content_hash
 from facemill.files import write_json
+from facemill.mofanerf.codes import make_codes
 
-SIZE = 64
+HEAD_SIZE = 64
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory) -> Rendered:
+    """Five training people, two others, four expressions (one unseen), six views."""
+    folder = tmp_path_factory.mktemp("rendered")
+    data = write_dataset(folder, train=5, test=2, rows=400)
+    add_textures(data)
+    made = Rendered(data, folder)
+    write_views(data, made.views)
+    make_codes(data.index, data.faces(), made.views, CODES, made.codes, made.split)
+    return made
 
 
 @pytest.fixture(scope="session")
 def views(tmp_path_factory) -> dict[str, Path]:
     """View packs by person."""
     folder = tmp_path_factory.mktemp("Ansichten zweier")
-    return {person: render_views(folder, person, SIZE) for person in ("d001", "d002")}
+    return {person: render_views(folder, person, HEAD_SIZE) for person in ("d001", "d002")}
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,7 @@ import pytest
 
 from facemill.errors import DataError
 from facemill.files import write_json
-from facemill.mesh.frames import Similarity
+from facemill.mesh.frames import HEAD_CENTRE, Similarity
 from facemill.render import camera_files
 from facemill.render.cameras import Camera, orbit, pinhole
 
@@ -40,7 +40,7 @@ def test_transforms_come_back(tmp_path, cameras):
 def test_transforms_are_mofanerfs(tmp_path):
     """Opening angle of focal 1200 at 512 px, expression from 0, pose [R^T | R^T (0, 0, 16)]."""
     path = tmp_path / "transforms.json"
-    camera = orbit(0, 0, 800, 1200, 512, 512)
+    camera = orbit(0, 0, 800, 1200, 512, 512, HEAD_CENTRE)
     camera_files.write_transforms(path, {"20_brow_lower": {"0_10": camera}}, "d001")
     content = json.loads(path.read_text())
     assert content["camera_angle_x"] == pytest.approx(2 * math.atan(256 / 1200))

@@ -1,4 +1,4 @@
-"""The fast PNG writer against Pillow's reader."""
+"""The fast PNG writer against Pillow's reader, and the reader against the writer."""
 
 import io
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from facemill.render.png import png
+from facemill.errors import DataError
+from facemill.render.png import png, read_png
 
 
 @pytest.mark.parametrize(
@@ -23,3 +24,17 @@ def test_what_is_written_is_read(shape, dtype, mode):
     with Image.open(io.BytesIO(png(image))) as read:
         assert read.mode == mode
         np.testing.assert_array_equal(np.array(read), image)
+    back = read_png(png(image), "image")
+    assert back.dtype == image.dtype
+    np.testing.assert_array_equal(back, image)
+
+
+def test_a_damaged_or_foreign_image_is_refused_by_name():
+    image = np.random.default_rng(0).integers(0, 255, (20, 20, 3), np.uint8)
+    whole = png(image)
+    foreign = io.BytesIO()
+    Image.fromarray(image).save(foreign, "PNG")
+    changed = whole[:100] + bytes([whole[100] ^ 1]) + whole[101:]
+    for data in (b"", whole[:50], whole[:-20], changed, foreign.getvalue()):
+        with pytest.raises(DataError, match=r"0_3\.png is damaged"):
+            read_png(data, "pack.zip: 0_3.png")

@@ -32,7 +32,14 @@ def test_a_preset_plans_every_stage(fresh_project, preset):
     assert answer.returncode == 0, answer.stdout
     for rule in ("data_person", "mesh_prepare", "sdf_sample", "views_render", "imface_train"):
         assert f"\n{rule} " in answer.stdout
-    for rule in ("imface_fit", "imface_table", "imface_reconstruction", "viewer", "report"):
+    for rule in (
+        "imface_fit",
+        "imface_table",
+        "imface_reconstruction",
+        "viewer",
+        "report",
+        "mofanerf_train",
+    ):
         assert f"\n{rule} " in answer.stdout
 
 
@@ -51,6 +58,8 @@ def test_the_ict_preset_fetches_the_model_or_takes_a_packed_copy(fresh_project, 
         "imface_people",
         "imface_intervals",
         "imface_interpolation",
+        "mofanerf_table",
+        "mofanerf_novel_views",
         "data_sheet",
         "viewer",
         "prepare",

@@ -21,6 +21,7 @@ FIGURES = (
     "imface_texture_transfer",
     "imface_random",
     "imface_curves",
+    "mofanerf_novel_views",
 )
 
 
@@ -47,6 +48,19 @@ def test_tables_are_tidy_and_hold_all_methods_and_splits(smoke):
         assert {"se3", "pca", "bilinear", "nearest", "mean"} <= {row["method"] for row in rows}
         assert {"seen", "unseen"} <= {row["split"].split()[-2] for row in rows}
         assert all(float(row["value"]) == float(row["value"]) for row in rows)
+
+
+def test_mofanerf_is_measured_beside_its_baselines(smoke):
+    with open(smoke.results() / "tables/mofanerf.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    masked = [row for row in rows if row["metric"] == "psnr_masked"]
+    methods = {"fast", "mean_face", "nearest_view", "textured_mesh"}
+    assert {row["method"] for row in masked} == methods
+    assert {row["split"] for row in masked} == {"training people, held-out views", "unseen people"}
+    assert all(5 < float(row["value"]) < 60 for row in masked)
+    cost = {row["metric"]: float(row["value"]) for row in rows if row["method"] == "fast"}
+    published = next(float(row["value"]) for row in rows if row["method"] == "published")
+    assert cost["evaluations_saved"] > 10 and published > 100 * cost["frame_gmac"]
 
 
 def test_people_and_intervals_hold_the_same_means(smoke):
@@ -84,7 +98,7 @@ def test_the_report_holds_everything_and_asks_nobody(smoke):
 
 
 def test_each_stage_left_its_log_and_its_benchmark(smoke):
-    for stage in ("mesh_prepare", "sdf_sample", "views_render", "imface_train", "imface_fit"):
+    for stage in ("mesh_prepare", "sdf_sample", "views_render", "imface_train", "mofanerf_train"):
         logs = list((smoke.folder / "logs/smoke" / stage).rglob("*.log"))
         benchmarks = list((smoke.results() / "benchmarks" / stage).rglob("*.jsonl"))
         assert logs and len(logs) == len(benchmarks)

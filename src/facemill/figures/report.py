@@ -32,6 +32,7 @@ TITLES = {
     "imface_texture_transfer": "ImFace: skins handed on",
     "imface_random": "ImFace: people who do not exist",
     "imface_curves": "ImFace: training curves",
+    "mofanerf_novel_views": "MoFaNeRF: held-out and new views",
 }
 AGAIN = "Delete it to have it made again."
 

@@ -36,6 +36,7 @@ TERMS = [field.name for field in fields(LossWeights)]
 CODE = ("blend", "config", "data", "losses", "model", "sweeps", "train")
 """Modules of this room that the weights depend on."""
 
+
 def train(
     index: str | Path,
     samples: str | Path,

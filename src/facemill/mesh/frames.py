@@ -62,8 +62,13 @@ class Similarity:
 FACE_TO_IMFACE = Similarity(scale=1.0 / 100.0)
 """Face frame (mm) to ImFace's unit ball: one unit is 100 mm, nose tip at (0, 0, 0.4)."""
 
-FACE_TO_MOFANERF = Similarity(scale=1.0 / 50.0)
-"""Face frame (mm) to MoFaNeRF's scene units: one unit is 50 mm."""
+HEAD_CENTRE = np.array([0.0, 0.0, -70.0])
+"""A point inside the head, mm: what MoFaNeRF's cameras look at and turn about. FaceScape's own
+origin, which the published cameras see, lies inside the head; the face frame's lies 40 mm behind
+the nose tip, and profiles seen from there would lose the back of the head."""
+
+FACE_TO_MOFANERF = Similarity(scale=1.0 / 50.0, translation=-HEAD_CENTRE / 50.0)
+"""Face frame (mm) to MoFaNeRF's scene: one unit is 50 mm, the cameras turn about the origin."""
 
 
 def nose_tip_similarity(

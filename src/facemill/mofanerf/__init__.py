@@ -1,1 +1,14 @@
-"""MoFaNeRF: morphable facial neural radiance field (Zhuang, Zhu, Sun, Cao, ECCV 2022)."""
+"""MoFaNeRF (Zhuang et al., ECCV 2022): one radiance field for many faces, driven by three codes.
+
+``config`` holds every hyper-parameter with its published default, ``codes`` makes shape codes and
+textures, ``face_model`` predicts surfaces from them, ``splits`` says which views and pairs are held
+out. ``model`` and ``layers`` hold the networks as published (profile ``faithful``), ``canonical``
+those of the profile ``fast``; ``rays`` places samples, ``compositing`` turns them into pixels,
+``surface`` tells where the surface is expected, ``render`` makes images. ``data`` makes batches of
+rays, ``losses`` has the terms, ``train`` is the recipe (``preview`` its pictures). ``faces`` has
+weights and codes together; ``evaluate``, ``baselines``, ``table`` and ``figures`` measure and show.
+``refine`` sharpens pictures, with ``refine_config``, ``pairs``, ``refine_train`` and
+``refine_evaluate``. ``photo`` makes a wild photo a picture of the canonical frame: ``photo_files``,
+``photo_mask``, ``head_pose`` and ``lighting`` are its steps.
+What the paper does, what we do and where the two differ: docs/mofanerf.md.
+"""

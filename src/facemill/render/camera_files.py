@@ -40,7 +40,8 @@ def write_transforms(
 
     ``views`` holds cameras by expression (``1_neutral``) and view name (``-30_0``). A frame's
     ``file_path`` is ``/<id>/<expression without its number>/<view>``, its ``expression`` counts
-    from 0 in FaceScape's order; matrices are camera to world in scene units (1/50 of a mm).
+    from 0 in FaceScape's order; matrices are camera to world in the scene's frame
+    (``FACE_TO_MOFANERF``: units of 50 mm, the cameras turn about the origin).
     """
     write_json(path, transforms(views, person, to_scene))
 

@@ -13,9 +13,7 @@ from facemill.mesh.surface import Mesh
 from facemill.render.cameras import Camera
 from facemill.render.raycast import Hits, RayScene, vertex_normals
 from facemill.render.texture import lookup, reduced, reduction
-
-DEPTH_UNITS = 32
-"""Depth images count 1/32 mm, so that 16 bits reach 2 m and the rounding is 0.016 mm."""
+from facemill.render.view_pack import DEPTH_UNITS
 
 
 class MeshView:

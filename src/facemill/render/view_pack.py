@@ -1,6 +1,5 @@
 """Reading rendered views at random, from many processes, without unpacking them."""
 
-import io
 import json
 import os
 import zipfile
@@ -12,7 +11,10 @@ from jaxtyping import Float32, UInt8
 from facemill.errors import DataError
 from facemill.files import require_file
 from facemill.render.cameras import Camera
-from facemill.render.mesh_view import DEPTH_UNITS
+from facemill.render.png import read_png
+
+DEPTH_UNITS = 32
+"""Depth images count 1/32 mm, so that 16 bits reach 2 m and the rounding is 0.016 mm."""
 
 AGAIN = "Delete it to have views_render make it again."
 
@@ -85,8 +87,6 @@ class ViewPack:
         return normals
 
     def _read(self, member: str) -> np.ndarray:
-        from PIL import Image, UnidentifiedImageError
-
         if member not in self._members:
             raise DataError(
                 f"{self.path}: no view {member}; it holds the expressions "
@@ -98,7 +98,6 @@ class ViewPack:
         lengths = np.frombuffer(os.pread(handle, 4, info.header_offset + 26), "<u2")
         start = info.header_offset + 30 + int(lengths.sum())
         try:
-            with Image.open(io.BytesIO(os.pread(handle, info.file_size, start))) as image:
-                return np.array(image)
-        except (UnidentifiedImageError, OSError) as error:
-            raise DataError(f"{self.path}: {member} is damaged ({error}). {AGAIN}") from None
+            return read_png(os.pread(handle, info.file_size, start), f"{self.path}: {member}")
+        except DataError as error:
+            raise DataError(f"{error} {AGAIN}") from None

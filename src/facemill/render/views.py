@@ -18,6 +18,7 @@ from facemill.data.expressions import EXPRESSIONS
 from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, DataError, GeometryError
 from facemill.files import read_json, sha256, write_json, writing
+from facemill.mesh.frames import HEAD_CENTRE
 from facemill.mesh.io import read_texture
 from facemill.render.camera_files import transforms
 from facemill.render.cameras import Camera, orbit
@@ -32,11 +33,6 @@ YAWS = 20
 
 FOCAL, SIZE, DISTANCE = 1200.0, 512, 800.0
 """Focal length in pixels at this image size, and distance in mm from the head's centre."""
-
-HEAD_CENTRE = np.array([0.0, 0.0, -70.0])
-"""What the cameras look at and turn about, mm. FaceScape's own origin, which MoFaNeRF's cameras
-see, lies inside the head; the face frame's lies 40 mm behind the nose tip, and profiles seen from
-there would lose the back of the head."""
 
 PLAIN_ALBEDO = np.array([[[201, 168, 148]]], np.uint8)
 """Colour of a scan without a texture."""

@@ -1,0 +1,72 @@
+"""Trained weights and codes together: whoever and whatever is wanted, ready to be rendered."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from facemill.errors import DataError
+from facemill.files import sha256
+from facemill.mesh.surface import Mesh
+from facemill.mofanerf.canonical import Conditioned
+from facemill.mofanerf.config import SamplingConfig
+from facemill.mofanerf.face_model import CodesFile
+from facemill.mofanerf.model import Codes, load_model
+from facemill.mofanerf.render import Image, render_image
+from facemill.mofanerf.surface import expected_depth
+from facemill.render.cameras import Camera
+
+
+class Faces:
+    """A model and the codes it was trained with. Nothing here is fitted to an image."""
+
+    def __init__(self, model: str | Path, codes: str | Path, device: torch.device) -> None:
+        self.codes = CodesFile(codes)
+        self.model, metadata = load_model(model, sha256(codes))
+        self.model.to(device)
+        self.device = device
+        self.expressions: tuple[str, ...] = tuple(metadata["expressions"])
+        self.train_people: tuple[str, ...] = tuple(metadata["people"])
+        self.surfaces = self.codes.model()
+
+    def row(self, expression: str) -> int:
+        """The number of an expression's learned code; an unknown one is a DataError."""
+        if expression not in self.expressions:
+            raise DataError(
+                f"{self.codes.path}: no code for {expression}; the model was trained on "
+                f"{', '.join(self.expressions)}."
+            )
+        return self.expressions.index(expression)
+
+    @torch.no_grad()
+    def appearance(self, texture: UInt8[np.ndarray, "512 512 3"]) -> Float[torch.Tensor, "1 a"]:
+        """The appearance code that the texture network makes."""
+        pixels = torch.from_numpy(texture).to(self.device).permute(2, 0, 1)[None]
+        return self.model.appearance(pixels.float() / 255.0)
+
+    @torch.no_grad()
+    def condition(self, person: str, expression: str) -> Codes | Conditioned:
+        """A person of the codes file with a trained expression."""
+        shape = torch.from_numpy(self.codes.shape(person)).to(self.device)[None]
+        number = torch.tensor([self.row(expression)], device=self.device)
+        appearance = self.appearance(self.codes.texture(person))
+        return self.model.condition(shape, self.model.expression(number), appearance)
+
+    def surface(self, person: str, expression: str) -> Mesh:
+        """The surface that the linear model expects of them (mm, face frame)."""
+        return self.surfaces.predict(self.codes.shape(person), self.row(expression))
+
+    def render(
+        self,
+        person: str,
+        expression: str,
+        camera: Camera,
+        sampling: SamplingConfig,
+        rays_at_once: int = 4096,
+    ) -> Image:
+        """An image along the predicted surface: no depth and no mask of any image is used."""
+        guide = expected_depth(self.surface(person, expression), camera, sampling.margin)
+        return render_image(
+            self.model, camera, self.condition(person, expression), sampling, guide, rays_at_once
+        )

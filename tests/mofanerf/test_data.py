@@ -1,0 +1,102 @@
+"""Batches: the right pixels, the right colours, nothing that is held out."""
+
+import numpy as np
+import pytest
+import torch
+from made_up_people import TRAIN, write_views
+
+from facemill.errors import DataError
+from facemill.mesh.frames import FACE_TO_MOFANERF
+from facemill.mofanerf.config import TrainConfig
+from facemill.mofanerf.data import averaged, choose_pixels, open_training_set
+from facemill.mofanerf.rays import UNIT
+from facemill.render.cameras import orbit
+from facemill.training.settings import from_settings
+
+CONFIG = from_settings(TrainConfig, TRAIN | {"images": 8, "rays": 64}, "train")
+
+
+@pytest.fixture(scope="module")
+def data(rendered):
+    return open_training_set(rendered.codes, rendered.split, rendered.views, 16)
+
+
+def test_every_training_scan_comes_once_an_epoch_and_no_held_out_one(data):
+    split = data.split
+    assert len(data.pairs) == 5 * len(split.expressions) - len(split.test_pairs)
+    named = {(split.train_people[p], split.expressions[e]) for p, e in data.pairs}
+    assert not named & set(split.test_pairs)
+    count = len(data.pairs)
+    drawn = [scan for step in range(count) for scan in data.scans_at(0, step, 4)]
+    assert all(drawn.count(scan) == 4 for scan in data.pairs)
+
+
+def test_held_out_views_are_never_read(data, monkeypatch):
+    seen = set()
+    for pack in data.packs:
+        original = pack.image
+        monkeypatch.setattr(
+            pack, "image", lambda e, v, original=original: seen.add(v) or original(e, v)
+        )
+    for step in range(12):
+        data.batch(step, CONFIG)
+    assert seen == set(data.split.train_views)
+
+
+def test_rays_end_on_the_scans_and_carry_their_colours(data):
+    """Points at the guide depth of rays that hit lie on the surface z(x, y) of some scan."""
+    batch = data.batch(3, CONFIG)
+    assert batch.mask.any() and not batch.mask.all()
+    assert (batch.colour[~batch.mask] == 0).all()
+    assert (batch.colour[batch.mask] > 0).any()
+    points = batch.rays.points(batch.guide.unsqueeze(-1)).squeeze(2)
+    face = FACE_TO_MOFANERF.inverse().apply(points.numpy())
+    for image in range(len(face)):
+        scan = (int(batch.person[image]), int(batch.expression[image]))
+        vertices = FACE_TO_MOFANERF.inverse().apply(data.vertices[scan])
+        on = face[image][batch.mask[image].numpy()]
+        nearest = np.linalg.norm(on[:, None] - vertices[None], axis=-1).min(axis=1)
+        assert np.median(nearest) < 8.0  # 200 vertices of a disc of 184 mm
+
+
+def test_vertices_and_mean_face_go_together(data):
+    batch = data.batch(0, CONFIG)
+    off = (batch.vertices - batch.canonical).norm(dim=-1) * UNIT
+    assert off.mean() < 6.0 and batch.vertices.shape == batch.canonical.shape
+
+
+def test_a_batch_is_a_function_of_seed_and_step(data):
+    one, same, other = data.batch(5, CONFIG), data.batch(5, CONFIG), data.batch(6, CONFIG)
+    for name in vars(one):
+        assert torch.equal(getattr(one, name), getattr(same, name))
+    assert not torch.equal(one.directions, other.directions)
+
+
+def test_a_share_of_the_pixels_lies_round_the_landmarks():
+    head = np.zeros((64, 64), bool)
+    head[10:54, 10:54] = True
+    marks = np.full((68, 2), 32.0)
+    config = TrainConfig(rays=1000, landmark_share=0.6, background_share=0.25)
+    camera = orbit(0, 0, 800, 150, 64, 64)
+    pixels, near = choose_pixels(head, marks, np.random.default_rng(0), config, camera)
+    away = np.hypot(pixels % 64 + 0.5 - 32, pixels // 64 + 0.5 - 32)
+    assert (away[:600] < 4 * 0.025 * 64 + 1).mean() > 0.99
+    assert head.ravel()[near].all()
+    assert head.ravel()[pixels[700:]].all() and not head.ravel()[pixels[600:700]].all()
+
+
+def test_textures_are_averaged():
+    texture = np.random.default_rng(0).integers(0, 255, (8, 8, 3), np.uint8)
+    mean = averaged(texture, 4)
+    assert mean.shape == (3, 4, 4)
+    assert abs(mean[:, 0, 0] - texture[:2, :2].mean(axis=(0, 1))).max() <= 0.5
+
+
+def test_views_that_lack_an_expression_or_a_view_are_refused(rendered, tmp_path):
+    settings = {"size": 32, "pitches": [0], "yaws": 6, "expressions": ["1_neutral"]}
+    write_views(rendered.data, tmp_path, settings)
+    with pytest.raises(DataError, match=r"no views of 2_smile"):
+        open_training_set(rendered.codes, rendered.split, tmp_path, 16)
+    write_views(rendered.data, tmp_path, settings | {"yaws": 2})
+    with pytest.raises(DataError, match=r"no views 0_2"):
+        open_training_set(rendered.codes, rendered.split, tmp_path, 16)

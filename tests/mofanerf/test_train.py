@@ -71,7 +71,8 @@ def test_training_lowers_the_loss_and_leaves_its_record(rendered, tmp_path, prof
         }
     model_path, history, record = run(rendered, tmp_path, settings)
     rows = list(csv.DictReader(history.open()))
-    assert float(rows[-1]["total"]) < (0.6 if profile == "fast" else 0.98) * float(rows[0]["total"])
+    least = 0.75 if profile == "fast" else 0.98
+    assert float(rows[-1]["total"]) < least * float(rows[0]["total"])
     terms = sum(float(rows[0][name]) for name in vars(TrainConfig().weights))
     assert terms == pytest.approx(float(rows[0]["total"]), rel=1e-4)
     assert (float(rows[0]["colour_coarse"]) > 0) == (profile == "faithful")

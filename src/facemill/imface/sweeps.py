@@ -1,6 +1,6 @@
 """ImFace's field with both of its gradients, ready for losses on all of them (nets/sweeps.py).
 
-Same numbers as :meth:`ImFace.field` and autograd's double backward; a quarter of the time.
+Same numbers as :meth:`ImFace.field` and autograd's double backward, without recording any of it.
 """
 
 import torch

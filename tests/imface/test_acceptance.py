@@ -160,7 +160,9 @@ def of_one_scan(folder: Path, weights: dict) -> tuple[Mesh, Mesh]:
     index = json.loads(data.index.read_text())
     index["split"] |= {"seen_expressions": [NEUTRAL], "unseen_expressions": [SMILE]}
     write_json(data.index, index)
-    recipe = {"steps": 400, "batch_scans": 1, "points": 512, "weights": LIGHT | weights}
+    # A higher rate leaves the landmark networks stuck in some runs.
+    recipe = {"steps": 400, "batch_scans": 1, "points": 512, "learning_rate": 1e-3}
+    recipe |= {"weights": LIGHT | weights}
     model = trained(folder, data.index, data.samples(), {"width": 48}, recipe)
     codes = Trained(model, data).codes(data.train[0], data.train[0], NEUTRAL)
     found = reconstruct(model, codes.identity, codes.expression, ExtractionConfig(resolution=128))

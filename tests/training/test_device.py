@@ -1,6 +1,9 @@
 """Seeds by name, threads and determinism only inside the block, progress in a log."""
 
 import logging
+import platform
+import subprocess
+import sys
 import threading
 import time
 
@@ -75,3 +78,19 @@ def test_the_record_of_a_run_is_plain():
     assert 10 < peak_memory_mb(torch.device("cpu")) < 1e6
     assert device_name(torch.device("cpu")).startswith("cpu")
     assert {"torch", "numpy", "python", "facemill"} == set(versions())
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries are left alone")
+def test_freed_arrays_serve_the_next_ones():
+    program = """
+import resource, torch
+from facemill.training.device import keep_freed_memory
+keep_freed_memory()
+for _ in range(2):  # the first ten fill the heap
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        [torch.ones(1 << 20) for _ in range(5)]
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert int(done.stdout) < 1000, done.stderr  # 50 arrays have 50 000 pages

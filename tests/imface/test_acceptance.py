@@ -161,7 +161,7 @@ def of_one_scan(folder: Path, weights: dict) -> tuple[Mesh, Mesh]:
     index["split"] |= {"seen_expressions": [NEUTRAL], "unseen_expressions": [SMILE]}
     write_json(data.index, index)
     # A higher rate leaves the landmark networks stuck in some runs.
-    recipe = {"steps": 400, "batch_scans": 1, "points": 512, "learning_rate": 1e-3}
+    recipe = {"steps": 400, "batch_scans": 1, "points": 512, "learning_rate": 1.5e-3}
     recipe |= {"weights": LIGHT | weights}
     model = trained(folder, data.index, data.samples(), {"width": 48}, recipe)
     codes = Trained(model, data).codes(data.train[0], data.train[0], NEUTRAL)

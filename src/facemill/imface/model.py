@@ -13,20 +13,16 @@ at (0, 0, 0.4)). Sections refer to the paper (CVPR 2022); "release" is the autho
 """
 
 import dataclasses
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import safetensors
-import safetensors.torch
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
-from facemill.errors import ConfigError, DataError
-from facemill.files import require_file, writing
+from facemill.errors import ConfigError
 from facemill.imface.blend import (
     BlendSweeps,
     HyperBlendField,
@@ -40,6 +36,7 @@ from facemill.nets.screw import screw_motion
 from facemill.nets.siren import Layers
 from facemill.nets.sweeps import swept
 from facemill.training.settings import from_settings, to_settings
+from facemill.training.weights import fill, read_weights, write_weights
 
 N_LANDMARKS = 68
 
@@ -361,7 +358,6 @@ def parameter_counts(model: ImFace) -> dict[str, int]:
 # -- to disk and back ------------------------------------------------------------------------------
 
 FORMAT = "facemill.imface.1"
-METADATA = "facemill"  # the entry of the file's metadata that holds ours, as JSON text
 
 
 def save_model(
@@ -389,11 +385,7 @@ def save_model(
         "expressions": list(expressions),
         **(extra or {}),
     }
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    with writing(path) as part:  # one entry only: several would be written in random order
-        safetensors.torch.save_file(tensors, part, metadata={METADATA: json.dumps(metadata)})
+    write_weights(path, model, metadata)
 
 
 def load_model(path: str | Path) -> tuple[ImFace, dict[str, Any]]:
@@ -403,22 +395,9 @@ def load_model(path: str | Path) -> tuple[ImFace, dict[str, Any]]:
     foreign file.
     """
     hint = "Train the model again or copy the file anew."
-    require_file(path, hint)
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: not a whole safetensors file ({error}). {hint}") from None
-    if metadata.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: weights of {metadata.get('format')!r}, expected {FORMAT!r}. "
-            "Give a model.safetensors that ImFace's training wrote."
-        )
+    origin = "Give a model.safetensors that ImFace's training wrote."
+    metadata, tensors = read_weights(path, FORMAT, origin, hint)
     config = from_settings(ModelConfig, metadata["config"], f"{path}: config")
     model = ImFace(config, len(metadata["people"]), len(metadata["expressions"]))
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise DataError(f"{path}: weights do not fit their own config ({error}). {hint}") from None
+    fill(model, tensors, path, hint)
     return model.eval(), metadata

@@ -5,20 +5,17 @@ cameras turn about the origin). Shape codes are whitened here: every component h
 over the training people.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from facemill.errors import ConfigError, DataError
-from facemill.files import require_file, writing
 from facemill.mofanerf.canonical import CanonicalField, Conditioned
 from facemill.mofanerf.config import ModelConfig
 from facemill.mofanerf.layers import (
@@ -30,6 +27,7 @@ from facemill.mofanerf.layers import (
     xavier,
 )
 from facemill.training.settings import from_settings, to_settings
+from facemill.training.weights import fill, read_weights, write_weights
 
 SHAPE_DIM = 50
 """Numbers of a shape code: the identity factors of FaceScape's bilinear model (sec. 3.1)."""
@@ -175,7 +173,6 @@ def macs_per_point(network: RadianceMLP | CanonicalField) -> int:
 
 
 FORMAT = "facemill.mofanerf.1"
-METADATA = "facemill"  # the entry of the file's metadata that holds ours, as JSON text
 HINT = "Train the model again or copy the file anew."
 
 
@@ -203,11 +200,7 @@ def save_model(
         "codes_sha256": codes_sha256,
         **(extra or {}),
     }
-    tensors = {
-        name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
-    }
-    with writing(path) as part:  # one entry only: several would be written in random order
-        safetensors.torch.save_file(tensors, part, metadata={METADATA: json.dumps(metadata)})
+    write_weights(path, model, metadata)
 
 
 def load_model(
@@ -218,18 +211,8 @@ def load_model(
     Raises DataError for a missing, truncated or foreign file, and for one that was trained with
     other codes than those whose checksum is given.
     """
-    require_file(path, HINT)
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: not a whole safetensors file ({error}). {HINT}") from None
-    if metadata.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: weights of {metadata.get('format')!r}, expected {FORMAT!r}. "
-            "Give a model.safetensors that MoFaNeRF's training wrote."
-        )
+    origin = "Give a model.safetensors that MoFaNeRF's training wrote."
+    metadata, tensors = read_weights(path, FORMAT, origin, HINT)
     if codes_sha256 is not None and metadata["codes_sha256"] != codes_sha256:
         raise DataError(
             f"{path}: trained with codes of checksum {metadata['codes_sha256'][:12]}, these have "
@@ -238,8 +221,5 @@ def load_model(
         )
     config = from_settings(ModelConfig, metadata["config"], f"{path}: config")
     model = MoFaNeRF(config, len(metadata["expressions"]))
-    try:
-        model.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise DataError(f"{path}: weights do not fit their own config ({error}). {HINT}") from None
+    fill(model, tensors, path, HINT)
     return model.eval(), metadata

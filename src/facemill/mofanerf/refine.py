@@ -5,26 +5,24 @@ uses it. It refines one picture at a time, so it can flicker between views: dept
 the colour tie it to the surface, and :mod:`facemill.render.reprojection` measures what is left.
 """
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import safetensors.torch
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 from torch.nn import functional
 
 from facemill.errors import DataError
-from facemill.files import require_file, sha256, writing
+from facemill.files import require_file, sha256
 from facemill.mofanerf.refine_config import RefinerConfig
 from facemill.nets.patchgan import start_weights
 from facemill.training.settings import from_settings, to_settings
+from facemill.training.weights import fill, read_weights, write_weights
 
 FORMAT = "facemill.mofanerf.refine.1"
-METADATA = "facemill"  # the entry of the file's metadata that holds ours, as JSON text
 
 
 class ResidualBlock(nn.Module):
@@ -159,9 +157,7 @@ def refined(
 def save_refiner(path: str | Path, refiner: Refiner, extra: Mapping[str, Any]) -> None:
     """Write the weights as safetensors; config and ``extra`` as JSON text in the metadata."""
     metadata = {"format": FORMAT, "config": to_settings(refiner.config), **extra}
-    tensors = {name: v.detach().cpu().contiguous() for name, v in refiner.state_dict().items()}
-    with writing(path) as part:
-        safetensors.torch.save_file(tensors, part, metadata={METADATA: json.dumps(metadata)})
+    write_weights(path, refiner, metadata)
 
 
 def load_refiner(
@@ -176,17 +172,8 @@ def load_refiner(
     require_file(path, hint)
     if checksum is not None and sha256(path) != checksum.lower():
         raise DataError(f"{path}: SHA-256 {sha256(path)}, expected {checksum}. {hint}")
-    try:
-        with safetensors.safe_open(path, framework="pt") as file:
-            metadata = json.loads((file.metadata() or {}).get(METADATA, "{}"))
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (safetensors.SafetensorError, json.JSONDecodeError) as error:
-        raise DataError(f"{path}: not a whole safetensors file ({error}). {hint}") from None
-    if metadata.get("format") != FORMAT:
-        raise DataError(
-            f"{path}: weights of {metadata.get('format')!r}, expected {FORMAT!r}. "
-            "Give the file that the refiner's training wrote."
-        )
+    origin = "Give the file that the refiner's training wrote."
+    metadata, tensors = read_weights(path, FORMAT, origin, hint)
     found = from_settings(RefinerConfig, metadata["config"], f"{path}: config")
     if config is not None and found != config:
         keys = [k for k, v in to_settings(config).items() if to_settings(found)[k] != v]
@@ -195,8 +182,5 @@ def load_refiner(
             f"{getattr(config, keys[0])}. Give weights of this profile or train it."
         )
     refiner = Refiner(found)
-    try:
-        refiner.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise DataError(f"{path}: weights do not fit their own config ({error}). {hint}") from None
+    fill(refiner, tensors, path, hint)
     return refiner.eval(), metadata

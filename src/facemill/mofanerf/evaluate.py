@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Bool, Float32
 
 from facemill.errors import DataError
-from facemill.metrics.images import image_metrics, psnr
+from facemill.metrics.images import image_metrics, psnr, unit_of
 from facemill.metrics.scores import write_records
 from facemill.mofanerf import baselines
 from facemill.mofanerf.config import EvaluateConfig, ModelConfig
@@ -140,7 +140,7 @@ def _measured(
     rows = image_metrics(picture.astype(np.float64), truth.astype(np.float64), mask)
     of = (item.split, item.person, item.expression, item.view)
     return [
-        ImageScore("mofanerf", method, *of, name, "dB" if name.startswith("psnr") else "1", value)
+        ImageScore("mofanerf", method, *of, name, unit_of(name), value)
         for name, value in rows.items()
     ]
 

@@ -15,6 +15,7 @@ generated for b scans are (b, out, in), where local (b, k, out, in); the templat
 
 import functools
 from collections.abc import Callable
+from copy import copy
 from typing import Literal
 
 import torch
@@ -126,8 +127,8 @@ def blend(
         return siren(points, layers)
     weights = fusion(points)
     if form == "local":
-        spread, flat, gather, _ = _by_net(points, layers)
-        local = gather(siren(spread, flat))
+        spread, gather, _ = _by_net(points, layers)
+        local = gather(siren(spread, _flat(layers)))
     else:
         local = siren(points, layers).unflatten(-1, (weights.shape[-1], -1))
     return (weights.unsqueeze(-1) * local).sum(-2)
@@ -143,16 +144,22 @@ class BlendSweeps:
 
     def __init__(self, layers: Layers, fusion: FusionNet | None, form: Form) -> None:
         self.layers, self.form = layers, form
+        self.net = SineSweeps(_flat(layers) if form == "local" else layers)
         self.fusion = None if fusion is None else FusionSweeps(fusion)
+
+    def fresh(self) -> "BlendSweeps":
+        """A copy of the same field for other points."""
+        made = copy(self)
+        made.net = self.net.fresh()
+        made.fusion = None if self.fusion is None else self.fusion.fresh()
+        return made
 
     def forward(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n m"]:
         """The field's m numbers at every point."""
         if self.form == "local":
-            points_of_nets, flat, self.gather, self.scatter = _by_net(points, self.layers)
-            self.net = SineSweeps(flat)
+            points_of_nets, self.gather, self.scatter = _by_net(points, self.layers)
             self.local = self.gather(self.net.forward(points_of_nets)).flatten(-2)
         else:
-            self.net = SineSweeps(self.layers)
             self.local = self.net.forward(points)
         if self.fusion is None:
             return self.local
@@ -229,30 +236,34 @@ def parameters_of(layers: Layers, fusion: FusionNet | None) -> list[Tensor]:
     return of_layers + ([] if fusion is None else list(fusion.parameters()))
 
 
+def _flat(layers: Layers) -> Layers:
+    """Layers with one batch item for each local net: all small nets of all scans are one product.
+
+    Generated ones come as (b, k, out, in), the template's as (k, out, in).
+    """
+    if layers[0][0].dim() == 3:
+        return layers
+    return [(weight.flatten(0, 1), bias.flatten(0, 1)) for weight, bias in layers]
+
+
 def _by_net(
     points: Float[Tensor, "b n 3"], layers: Layers
-) -> tuple[Tensor, Layers, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
-    """Points and layers with one batch item for each local net, and the ways back and forth.
+) -> tuple[Tensor, Callable[[Tensor], Tensor], Callable[[Tensor], Tensor]]:
+    """Points with one batch item for each net of :func:`_flat`, and the ways back and forth.
 
-    ``gather`` brings the nets' outputs to (b, n, k, m), ``scatter`` is its inverse. All small nets
-    of all scans run as one batched product.
+    ``gather`` brings the nets' outputs to (b, n, k, m), ``scatter`` is its inverse.
     """
     first = layers[0][0]
     b, n, _ = points.shape
     if first.dim() == 4:  # generated: (b, k, out, in)
         k = first.shape[1]
-        spread = points.unsqueeze(1).expand(-1, k, -1, -1).flatten(0, 1)
-        flat = [(weight.flatten(0, 1), bias.flatten(0, 1)) for weight, bias in layers]
         return (
-            spread,
-            flat,
+            points.unsqueeze(1).expand(-1, k, -1, -1).flatten(0, 1),
             lambda values: values.unflatten(0, (b, k)).transpose(1, 2),
             lambda values: values.transpose(1, 2).flatten(0, 1),
         )
-    spread = points.flatten(0, 1).expand(len(first), -1, -1)  # the template's: (k, out, in)
-    return (
-        spread,
-        layers,
+    return (  # the template's: (k, out, in)
+        points.flatten(0, 1).expand(len(first), -1, -1),
         lambda values: values.unflatten(1, (b, n)).permute(1, 2, 0, 3),
         lambda values: values.permute(2, 0, 1, 3).flatten(1, 2),
     )

@@ -4,7 +4,7 @@ Means run over all points of all scans of a batch; lengths are in units of 100 m
 points are mixed as they come, without re-balancing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -12,9 +12,13 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from facemill.imface.blend import parameters_of
 from facemill.imface.config import LossWeights
 from facemill.imface.data import Batch
 from facemill.imface.model import Condition, ImFace
+from facemill.imface.point_losses import point_losses
+from facemill.imface.sweeps import FieldSweeps
+from facemill.nets.siren import Layers
 from facemill.training.device import in_threads
 
 
@@ -154,37 +158,39 @@ def backward(
 ) -> dict[str, Float[Tensor, ""]]:
     """Weighted terms of a batch, detached; their sum's gradients are added to the parameters'.
 
-    Points know of each other only through the condition. So they go through the fields ``at_once``
-    at a time, forwards and backwards, and what they ask of the condition is collected and sent back
-    through hyper-networks and codes once. Memory is that of ``at_once`` points for each thread.
+    Points know of each other only through the fields' layers. So they go through the fields
+    ``at_once`` at a time, forwards and backwards, and what they ask of the layers is collected and
+    sent back through hyper-networks and codes once. Memory is that of ``at_once`` points for each
+    thread.
 
     The refinement's terms move detail codes, their hyper-network and its fusion net alone: base and
     detail shall not trade places.
     """
     condition, codes = conditioned(model, batch, refine)
     of_scans = weighted(scan_terms(model, batch, condition, codes), weights)
+    layers = model.field_layers(condition)
     scans, points = batch.sdf.shape
     parts = [
         (rows, span)
         for rows in slices(scans, max(1, at_once // points))
         for span in slices(points, at_once)
     ]
-    found = _passes(model, batch, weights, condition, refine, parts)
-
-    for parameter, gradient in zip(fields_parameters(model, refine), found.parameters, strict=True):
-        add_gradient(parameter, gradient)
+    passed = _passes(model, batch, weights, layers, parts)
+    tensors, gradients, terms = model.sweep_parameters(layers), passed.gradients, passed.terms
+    if refine:
+        refined = _refined_passes(model, batch, weights, condition, parts)
+        tensors = tensors + _detail_parameters(model, condition)
+        gradients, terms = gradients + refined.gradients, terms | refined.terms
     torch.autograd.backward(
-        [torch.stack(list(of_scans.values())).sum(), *condition.layer_tensors()],
-        [None, *found.layers],
+        [torch.stack(list(of_scans.values())).sum(), *tensors], [None, *gradients]
     )
-    return {name: term.detach() for name, term in of_scans.items()} | found.terms
+    return {name: term.detach() for name, term in of_scans.items()} | terms
 
 
 class _Passed(NamedTuple):
-    """What some parts of a batch ask for: gradients of layers and parameters, weighted terms."""
+    """What some parts of a batch ask for: gradients of tensors, weighted terms."""
 
-    layers: list[Tensor]
-    parameters: list[Tensor]
+    gradients: list[Tensor]
     terms: dict[str, Tensor]
 
 
@@ -192,8 +198,7 @@ def _passes(
     model: ImFace,
     batch: Batch,
     weights: LossWeights,
-    condition: Condition,
-    refine: bool,
+    layers: Sequence[Layers],
     parts: Sequence[tuple[slice, slice]],
 ) -> _Passed:
     """Forwards and backwards through the fields for all parts (scans, points).
@@ -201,62 +206,72 @@ def _passes(
     On a CPU each thread takes a part of its own: that has no barriers. Sums follow the order of the
     parts, whichever is ready first.
     """
-    of_layers = [torch.zeros_like(tensor) for tensor in condition.layer_tensors()]
-    of_parameters = [torch.zeros_like(p) for p in fields_parameters(model, refine)]
-    totals: dict[str, Tensor] = {}
+
+    def sweeps(rows: slice) -> FieldSweeps:
+        *warps, template = layers  # the template's are the same for all scans
+        own = [[(weight[rows], bias[rows]) for weight, bias in warp] for warp in warps]
+        return model.sweeps([*own, template])
+
+    with torch.no_grad():
+        fields = {start: sweeps(rows) for start, rows in {r.start: r for r, _ in parts}.items()}
+
+    @torch.no_grad()
+    def passed(part: tuple[slice, slice]) -> _Passed:
+        own, passes = batch.part(*part), fields[part[0].start].fresh()
+        terms, of_outputs = point_losses(
+            passes.outputs(own.points), own, weights, model.config.disentangle
+        )
+        return _Passed(passes.backward(*of_outputs)[1], terms)
+
+    found = in_threads(passed, parts, batch.sdf.device)
+    return _summed(model.sweep_parameters(layers), batch, parts, found)
+
+
+def _refined_passes(
+    model: ImFace,
+    batch: Batch,
+    weights: LossWeights,
+    condition: Condition,
+    parts: Sequence[tuple[slice, slice]],
+) -> _Passed:
+    """The same for the refinement's terms, by autograd."""
     condition = condition.detach()
 
     def passed(part: tuple[slice, slice]) -> _Passed:
-        return _pass(model, batch.part(*part), weights, condition.rows(part[0]), refine)
+        leaves = condition.rows(part[0]).leaves()
+        terms = weighted(refined_terms(model, batch.part(*part).rows, leaves), weights)
+        loss = torch.stack(list(terms.values())).sum()
+        gradients = torch.autograd.grad(loss, _detail_parameters(model, leaves))
+        return _Passed(list(gradients), {name: term.detach() for name, term in terms.items()})
 
-    for (rows, span), found in zip(parts, in_threads(passed, parts, batch.sdf.device), strict=True):
-        share = batch.sdf[rows, span].numel() / batch.sdf.numel()
-        into = [*(tensor[rows] for tensor in of_layers), *of_parameters]
-        for total, gradient in zip(into, [*found.layers, *found.parameters], strict=True):
-            total.add_(gradient, alpha=share)
-        for name, term in found.terms.items():
-            totals[name] = totals.get(name, 0.0) + share * term
-    return _Passed(of_layers, of_parameters, totals)
+    found = in_threads(passed, parts, batch.sdf.device)
+    return _summed(_detail_parameters(model, condition), batch, parts, found)
 
 
-def _pass(
-    model: ImFace, part: Batch, weights: LossWeights, condition: Condition, refine: bool
+def _summed(
+    tensors: Sequence[Tensor],
+    batch: Batch,
+    parts: Sequence[tuple[slice, slice]],
+    found: Iterable[_Passed],
 ) -> _Passed:
-    """Forwards and backwards through the fields for one part, with means over its own points."""
-    leaves = condition.leaves()
-    layers, parameters = leaves.layer_tensors(), fields_parameters(model, refine)
-    base, base_layers = len(fields_parameters(model)), len(layers) - 2 * len(leaves.detail_layers)
-    terms = weighted(point_terms(model, part, leaves), weights)
-    asked = [*layers[:base_layers], *parameters[:base]]
-    found = list(torch.autograd.grad(torch.stack(list(terms.values())).sum(), asked))
-    of_layers, of_parameters = found[:base_layers], found[base_layers:]
-    if refine:
-        of_detail = weighted(refined_terms(model, part.rows, leaves), weights)
-        asked = [*layers[base_layers:], *parameters[base:]]
-        loss = torch.stack(list(of_detail.values())).sum()
-        found = list(torch.autograd.grad(loss, asked))
-        of_layers += found[: len(layers) - base_layers]
-        of_parameters += found[len(layers) - base_layers :]
-        terms |= of_detail
-    return _Passed(of_layers, of_parameters, {name: term.detach() for name, term in terms.items()})
+    """Means over parts to means over the batch; layers of some scans to those of all."""
+    gradients = [torch.zeros_like(tensor) for tensor in tensors]
+    terms: dict[str, Tensor] = {}
+    for (rows, span), own in zip(parts, found, strict=True):
+        share = batch.sdf[rows, span].numel() / batch.sdf.numel()
+        into = [
+            total if total.shape == gradient.shape else total[rows]
+            for total, gradient in zip(gradients, own.gradients, strict=True)
+        ]
+        torch._foreach_add_(into, own.gradients, alpha=share)
+        for name, term in own.terms.items():
+            terms[name] = terms.get(name, 0.0) + share * term
+    return _Passed(gradients, terms)
 
 
-def fields_parameters(model: ImFace, refine: bool = False) -> list[Tensor]:
-    """Parameters that points meet directly; those of the refinement come last."""
-    parts = [model.template_field, model.identity_field.fusion]
-    if model.config.disentangle:
-        parts.append(model.expression_field.fusion)
-    if refine:
-        parts.append(model.detail_field.fusion)
-    return [parameter for part in parts if part is not None for parameter in part.parameters()]
-
-
-def add_gradient(parameter: Tensor, gradient: Tensor) -> None:
-    """Add to ``parameter.grad`` as a backward pass does."""
-    if parameter.grad is None:
-        parameter.grad = gradient
-    else:
-        parameter.grad += gradient
+def _detail_parameters(model: ImFace, condition: Condition) -> list[Tensor]:
+    """What the refinement's points ask for: its layers and its fusion net."""
+    return parameters_of(condition.detail_layers, model.detail_field.fusion)
 
 
 def slices(count: int, size: int) -> list[slice]:

@@ -32,6 +32,7 @@ from facemill.imface.blend import (
 )
 from facemill.imface.config import ModelConfig
 from facemill.imface.sweeps import FieldSweeps, WarpSweeps
+from facemill.nets.fusion import FusionNet
 from facemill.nets.screw import screw_motion
 from facemill.nets.siren import Layers
 from facemill.nets.sweeps import swept
@@ -272,23 +273,39 @@ class ImFace(nn.Module):
         that losses on the gradients reach weights and codes without a double backward. Works
         inside ``torch.no_grad`` too.
         """
-        template_layers = self.template_field.layers(self.template_anchors)
-        fields = [
-            (self.identity_field, condition.identity_layers),
-            (self.template_field, template_layers),
-        ]
-        if self.config.disentangle:
-            fields.insert(0, (self.expression_field, condition.expression_layers))
+        layers = self.field_layers(condition)
+        found = swept(self.sweeps(layers, bypass_expression), points, self.sweep_parameters(layers))
+        return FieldOutput(*found[:5]), *found[5:]
+
+    def field_layers(self, condition: Condition) -> list[Layers]:
+        """The layers of E, if there is one, I and T."""
+        layers = [condition.identity_layers, self.template_field.layers(self.template_anchors)]
+        return [condition.expression_layers, *layers] if self.config.disentangle else layers
+
+    def sweeps(
+        self, layers: Sequence[Layers], bypass_expression: Bool[Tensor, " b"] | None = None
+    ) -> FieldSweeps:
+        """The field's passes with these layers, without a history (sweeps.py)."""
         *warps, template = (
-            BlendSweeps(layers, field.fusion, self.config.blend) for field, layers in fields
+            BlendSweeps(own, fusion, self.config.blend)
+            for own, fusion in zip(layers, self._fusions, strict=True)
         )
         identity = WarpSweeps(warps[-1], self.config.warp)
         expression = None
         if self.config.disentangle:
             expression = WarpSweeps(warps[0], self.config.warp, bypass_expression)
-        parameters = [p for field, layers in fields for p in parameters_of(layers, field.fusion)]
-        found = swept(FieldSweeps(expression, identity, template), points, parameters)
-        return FieldOutput(*found[:5]), *found[5:]
+        return FieldSweeps(expression, identity, template)
+
+    def sweep_parameters(self, layers: Sequence[Layers]) -> list[Tensor]:
+        """What the backward of :meth:`sweeps` gives gradients of."""
+        pairs = zip(layers, self._fusions, strict=True)
+        return [tensor for own, fusion in pairs for tensor in parameters_of(own, fusion)]
+
+    @property
+    def _fusions(self) -> list[FusionNet | None]:
+        """The fusion nets of E, if there is one, I and T."""
+        fusions = [self.identity_field.fusion, self.template_field.fusion]
+        return [self.expression_field.fusion, *fusions] if self.config.disentangle else fusions
 
     def refined_sdf(
         self, points: Float[Tensor, "b n 3"], condition: Condition

@@ -3,6 +3,8 @@
 Same numbers as :meth:`ImFace.field` and autograd's double backward, without recording any of it.
 """
 
+from copy import copy
+
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
@@ -41,6 +43,13 @@ class WarpSweeps:
         self.size = 6 if warp == "se3" else 3
         self.bypass = None if bypass is None else bypass[:, None, None]
 
+    def fresh(self) -> "WarpSweeps":
+        """A copy of the same warp for other points."""
+        made = copy(self)
+        made.blend = self.blend.fresh()
+        made.motion = type(self.motion)()
+        return made
+
     def forward(
         self, points: Float[Tensor, "b n 3"]
     ) -> tuple[Float[Tensor, "b n 3"], Float[Tensor, "b n m"]]:
@@ -65,13 +74,18 @@ class WarpSweeps:
         return self._instead(of_gradient, self.motion.push(of_gradient, of_raw))
 
     def back(
-        self, of_moved: Float[Tensor, "b n 3"], of_raw: Float[Tensor, "b n m"]
+        self,
+        of_moved: Float[Tensor, "b n 3"],
+        of_raw: Float[Tensor, "b n m"] | None = None,
+        of_rest: Float[Tensor, "b n 1"] | None = None,
     ) -> Float[Tensor, "b n 3"]:
-        """Gradients of moved points and raw output to gradient of the points."""
+        """Gradients of moved points and raw output, or of its last channel, to the points'."""
         direct, of_motion = self.motion.back(self._through(of_moved))
-        of_raw = of_raw.clone()
-        of_raw[..., : self.size] += of_motion
-        return self._around(of_moved, direct + self.blend.back(of_raw))
+        if of_rest is not None:
+            of_motion = torch.cat([of_motion, of_rest], dim=-1)
+        if of_raw is not None:
+            of_motion = of_motion + of_raw
+        return self._around(of_moved, direct + self.blend.back(of_motion))
 
     def _instead(self, points: Tensor, moved: Tensor) -> Tensor:
         """The first for scans of ``bypass``, else the second."""
@@ -97,6 +111,13 @@ class FieldSweeps:
     ) -> None:
         self.expression, self.identity, self.template = expression, identity, template
 
+    def fresh(self) -> "FieldSweeps":
+        """A copy of the same fields for other points."""
+        made = copy(self)
+        made.expression = None if self.expression is None else self.expression.fresh()
+        made.identity, made.template = self.identity.fresh(), self.template.fresh()
+        return made
+
     def outputs(self, x: Float[Tensor, "b n 3"]) -> tuple[Tensor, ...]:
         """All outputs: values on the way to the template, gradients on the way back."""
         if self.expression is None:
@@ -121,22 +142,25 @@ class FieldSweeps:
         self,
         of_sdf: Float[Tensor, "b n"],
         of_correction: Float[Tensor, "b n"],
-        of_neutral_points: Float[Tensor, "b n 3"],
-        of_template_points: Float[Tensor, "b n 3"],
-        of_deformation: Float[Tensor, "b n m"],
+        of_neutral_points: Float[Tensor, "b n 3"] | None,
+        of_template_points: Float[Tensor, "b n 3"] | None,
+        of_deformation: Float[Tensor, "b n m"] | None,
         of_gradient: Float[Tensor, "b n 3"],
-        of_neutral_gradient: Float[Tensor, "b n 3"],
+        of_neutral_gradient: Float[Tensor, "b n 3"] | None,
     ) -> tuple[Float[Tensor, "b n 3"], list[Tensor]]:
-        """Gradients of the outputs to those of x and of all parameters (E, I, T)."""
+        """Gradients of the outputs, None for zero, to those of x and all parameters (E, I, T)."""
         u = of_gradient if self.expression is None else self.expression.push(of_gradient)
-        self.template.push(self.identity.push(u + of_neutral_gradient))
+        self.template.push(self.identity.push(_sum(u, of_neutral_gradient)))
 
-        gradient = self.template.back(of_sdf.unsqueeze(-1)) + of_template_points
-        of_raw = torch.zeros_like(self.identity.raw)
-        of_raw[..., -1] = of_sdf + of_correction
-        gradient = self.identity.back(gradient, of_raw) + of_neutral_points
+        gradient = _sum(self.template.back(of_sdf.unsqueeze(-1)), of_template_points)
+        of_rest = (of_sdf + of_correction).unsqueeze(-1)
+        gradient = _sum(self.identity.back(gradient, of_rest=of_rest), of_neutral_points)
         blends = [self.identity.blend, self.template]
         if self.expression is not None:
             gradient = self.expression.back(gradient, of_deformation)
             blends.insert(0, self.expression.blend)
         return gradient, [tensor for blend in blends for tensor in blend.gradients()]
+
+
+def _sum(x: Tensor, y: Tensor | None) -> Tensor:
+    return x if y is None else x + y

@@ -1,5 +1,7 @@
 """A learned partition of unity over space."""
 
+from copy import copy
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
@@ -40,6 +42,12 @@ class FusionSweeps:
     def __init__(self, net: FusionNet) -> None:
         pairs = zip(net.linears, net.norms, strict=True)
         self.layers = [_LayerSweeps(*pair, leaky=pair[0] is not net.linears[-1]) for pair in pairs]
+
+    def fresh(self) -> "FusionSweeps":
+        """A copy of the same net for other points."""
+        made = copy(self)
+        made.layers = [copy(layer) for layer in self.layers]
+        return made
 
     def forward(self, points: Float[Tensor, "b n 3"]) -> Float[Tensor, "b n k"]:
         """The net's weights of every point."""
@@ -97,6 +105,7 @@ class _LayerSweeps:
     def __init__(self, linear: nn.Linear, norm: nn.LayerNorm, leaky: bool) -> None:
         self.weight = linear.weight - linear.weight.mean(0)
         self.bias = linear.bias - linear.bias.mean()
+        self.transposed = self.weight.mT.contiguous()
         features = norm.bias.shape[0]
         self.root, self.eps = features**0.5, features * norm.eps
         # Sums with the gain in are divided by it at the end, hence no zeros.
@@ -108,7 +117,7 @@ class _LayerSweeps:
     def forward(self, x: Tensor) -> Tensor:
         """The layer's value; keeps x, n, s and the gain with the rectifier's slope."""
         self.x = x
-        h = affine(x, self.weight, self.bias)
+        h = affine(x, self.transposed, self.bias)
         length = torch.linalg.vector_norm(h, dim=-1, keepdim=True)
         self.s = length.square_().add_(self.eps).rsqrt_()
         self.ones = torch.ones_like(self.s)
@@ -133,7 +142,7 @@ class _LayerSweeps:
         -s (<v, n> V + <u, n> q + <u, q> n). The bracket waits in ``q`` for :meth:`back`.
         """
         self.of_weight = self.q.mT @ of_gradient
-        u = of_gradient @ self.weight.mT
+        u = of_gradient @ self.transposed
         of_v, across = self._projected(u)
         both = torch.linalg.vecdot(u, self.q).unsqueeze(-1)
         self.q.mul_(across).addcmul_(of_v, self.along).addcmul_(self.n, both)

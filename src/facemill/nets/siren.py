@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 import torch.nn.functional as F
@@ -55,16 +56,22 @@ class SineSweeps:
             self.weights = [weight[0] for weight in self.weights]
             self.biases = [bias[0] for bias in self.biases]
         self.shared = self.weights[0].dim() == 2
+        # Products with matrices that lie in memory as they are used are faster.
+        self.transposed = [weight.mT.contiguous() for weight in self.weights]
+
+    def fresh(self) -> "SineSweeps":
+        """A copy with the same layers for other points."""
+        return copy(self)
 
     def forward(self, x: Float[Tensor, "b n i"]) -> Float[Tensor, "b n o"]:
         """Values; keeps sines and cosines of every layer."""
         self.shape = x.shape[:-1]
         self.sines, self.cosines = [self._flat(x)], []
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            phase = affine(self.sines[-1], weight, bias)
+        for transposed, bias in zip(self.transposed[:-1], self.biases[:-1], strict=True):
+            phase = affine(self.sines[-1], transposed, bias)
             self.cosines.append(phase.cos())
             self.sines.append(phase.sin_())
-        return self._shaped(affine(self.sines[-1], self.weights[-1], self.biases[-1]))
+        return self._shaped(affine(self.sines[-1], self.transposed[-1], self.biases[-1]))
 
     def pull(self, gradient: Float[Tensor, "b n o"]) -> Float[Tensor, "b n i"]:
         """Gradient of the output to gradient of x; keeps g_l and q_l."""
@@ -87,11 +94,11 @@ class SineSweeps:
         self.of_weights = []
         for layer, cosine in enumerate(self.cosines):
             self.of_weights.append(self.of_phases[layer].mT @ u)
-            u = u @ self.weights[layer].mT
+            u = u @ self.transposed[layer]
             self.of_sines[layer].mul_(u)
             u.mul_(cosine)
         self.of_weights.append(self.seed.mT @ u)
-        return self._shaped(u @ self.weights[-1].mT)
+        return self._shaped(u @ self.transposed[-1])
 
     def back(self, of_output: Float[Tensor, "b n o"]) -> Float[Tensor, "b n i"]:
         """Gradient of the output, with what :meth:`push` left, to gradient of x."""
@@ -120,12 +127,12 @@ class SineSweeps:
         return x.view(*self.shape, -1)
 
 
-def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """x W^T + bias for (n, i) with one weight or (b, n, i) with b of them.
+def affine(x: Tensor, transposed: Tensor, bias: Tensor) -> Tensor:
+    """x W^T + bias for (n, i) with one W^T or (b, n, i) with b of them.
 
     On a CPU the sum after the product is faster than a product that starts from a copied bias.
     """
-    return (x @ weight.mT).add_(bias.unsqueeze(-2))
+    return (x @ transposed).add_(bias.unsqueeze(-2))
 
 
 def add_product(total: Tensor, x: Tensor, y: Tensor) -> None:

@@ -11,7 +11,8 @@ push      gradient of what ``pull`` gave to gradient of what it was given. ``pul
 back      gradient of y, and what waits, to gradients of x and all parameters
 
 Each sweep is called once and in this order; later ones overwrite what earlier ones kept. Composed
-functions call their parts' sweeps.
+functions call their parts' sweeps. What follows from the parameters alone is computed when the
+object is made, and shared by its ``fresh`` copies: one for each part of the points.
 """
 
 from typing import Any, Protocol, runtime_checkable
@@ -23,6 +24,9 @@ from torch import Tensor
 @runtime_checkable
 class Sweeps(Protocol):
     """Sweeps of a function with one argument and one value."""
+
+    def fresh(self) -> "Sweeps":
+        """A copy for other points, to be made before the first sweep."""
 
     def forward(self, x: Tensor) -> Tensor: ...
 

@@ -26,7 +26,7 @@ from facemill.training.settings import from_settings
 
 TERMS = [field.name for field in fields(LossWeights)]
 
-CODE = ("blend", "config", "data", "losses", "model", "sweeps", "train")
+CODE = ("blend", "config", "data", "losses", "model", "point_losses", "sweeps", "train")
 """Modules of this room that the weights depend on."""
 
 

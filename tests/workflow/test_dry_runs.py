@@ -90,6 +90,22 @@ def test_a_fit_without_a_scan_says_how_to_name_one(fresh_project):
     assert "input is null; name the scan to fit: --config input=head.ply" in answer.stdout
 
 
+def test_raw_scans_are_aligned_and_rendered_where_the_config_names_them(fresh_project):
+    for number in ("17", "18"):
+        (fresh_project.folder / "raw" / number).mkdir(parents=True)
+    (fresh_project.folder / "numbers.csv").write_text("person,scans\nd001,18\nd002,17\n")
+    named = "mofanerf={raw_scans: {folder: raw, numbering: numbers.csv}}"
+    more = ("--config", named, "views={people: 2}")
+    target = ("-n", "results/demo/views/d001.zip")
+    answer = fresh_project.snakemake(*target, *more)
+    assert answer.returncode == 0, answer.stdout
+    assert "\nmofanerf_align " in answer.stdout
+    assert "--scans raw/18 " in fresh_project.snakemake(*target, "-p", *more).stdout
+    assert "\nmofanerf_align " not in fresh_project.snakemake(*target).stdout
+    line = refused(fresh_project, "--config", named, "views={people: 3}")
+    assert "holds no folder d003 for person d003" in line
+
+
 def test_a_figure_is_a_target_by_its_file(fresh_project):
     answer = fresh_project.snakemake("-n", "results/demo/figures/imface_curves.png")
     assert answer.returncode == 0, answer.stdout

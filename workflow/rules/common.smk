@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from facemill import configuration, provenance
-from facemill.data import ict, inputs, sources, splits, tree
+from facemill.data import ict, inputs, multiview, sources, splits, tree
 from facemill.errors import FacemillError
 
 ROOT = Path(workflow.basedir)
@@ -27,6 +27,7 @@ try:
     VIEW_PEOPLE = configuration.chosen(
         PEOPLE, config["views"]["people"], "views.people"
     )
+    MULTIVIEW = multiview.scan_folders(config["mofanerf"]["raw_scans"], VIEW_PEOPLE)
     VARIANTS = list(configuration.variants(config["imface"]))
     ABLATIONS = list(configuration.ablations(config["imface"]))
     FIT_ONE, FIT_ONE_VARIANT = config["fit_one"], inputs.variant(config, VARIANTS)
@@ -67,6 +68,15 @@ def scans(wildcards):
     if CACHE and KIND == "facescape":
         return [f"{folder}/{scan.mesh}" for scan in tree.scans_in(folder).values()]
     return folder
+
+
+# What views are rendered of: the registered meshes, or raw scans where the config names them.
+VIEWED = f"{RESULTS}/mofanerf/aligned" if MULTIVIEW else f"{RESULTS}/faces"
+
+
+def viewed_scans(wildcards):
+    """What one person's views depend on besides the pack: the files that hold the textures."""
+    return str(MULTIVIEW[wildcards.person]) if MULTIVIEW else scans(wildcards)
 
 
 pathvars:

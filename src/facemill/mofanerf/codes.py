@@ -46,7 +46,7 @@ def make_codes(
     """
     config = from_settings(CodesConfig, settings, "mofanerf.codes")
     index = load_index(index_path)
-    split = _draw_split(index, Path(views), config)
+    split, rendered = _draw_split(index, Path(views), config)
     people = [*split.train_people, *split.test_people]
     packs = {person: FacePack(Path(faces) / f"{person}.npz") for person in people}
     scans, mesh = _registered(packs, split)
@@ -58,6 +58,9 @@ def make_codes(
     arrays: dict[str, np.ndarray] = {f"model/{k}": v for k, v in vars(model).items()}
     arrays["correspondence/vertices"] = chosen
     for (person, expression), vertices in allowed.items():
+        if (person, expression) not in rendered:
+            log.info("%s: %s has no views; it counts for shape codes alone", person, expression)
+            continue
         arrays[f"correspondence/{person}/{expression}"] = vertices[chosen].astype(np.float32)
     for person in people:
         code = model.code(scans[person, NEUTRAL])
@@ -75,8 +78,10 @@ def make_codes(
     )  # fmt: skip
 
 
-def _draw_split(index: Mapping[str, Any], views: Path, config: CodesConfig) -> ViewSplit:
-    """Hold out views and pairs among what was rendered."""
+def _draw_split(
+    index: Mapping[str, Any], views: Path, config: CodesConfig
+) -> tuple[ViewSplit, set[tuple[str, str]]]:
+    """Hold out views and pairs among what was rendered; and the (person, expression) rendered."""
     present, names, counted = [], None, set()
     for person in index["people"]:
         path = views / f"{person}.zip"
@@ -97,7 +102,7 @@ def _draw_split(index: Mapping[str, Any], views: Path, config: CodesConfig) -> V
     shown = [e for e in seen if any(e == expression for _, expression in present)]
     train = [p for p in index["split"]["train"] if p in counted]
     test = [p for p in index["split"]["test"] if p in counted]
-    return make_view_split(train, test, shown, names, present, config)
+    return make_view_split(train, test, shown, names, present, config), set(present)
 
 
 def _registered(

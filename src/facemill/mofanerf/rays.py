@@ -115,6 +115,7 @@ def through_sphere(rays: Rays, radius: float) -> tuple[Float[Tensor, "b r"], Flo
     return middle - half, middle + half
 
 
+@torch.no_grad()
 def guided(
     rays: Rays,
     config: SamplingConfig,
@@ -124,7 +125,8 @@ def guided(
     """The fast profile's samples in rising order, and where the last interval ends.
 
     Most lie within ``half_width`` mm of the expected surface, some are spread over the whole head.
-    A ray without an expected surface has all of them spread.
+    A ray without an expected surface has all of them spread. Where a sample lies is nobody's
+    gradient, as everywhere else: rays may belong to a pose that is being fitted.
     """
     near, far = through_sphere(rays, config.radius / UNIT)
     known = rays.guide.isfinite()

@@ -22,6 +22,7 @@ FIGURES = (
     "imface_random",
     "imface_curves",
     "mofanerf_novel_views",
+    "mofanerf_fit_photo",
 )
 
 

@@ -32,6 +32,7 @@ try:
     ABLATIONS = list(configuration.ablations(config["imface"]))
     FIT_ONE, FIT_ONE_VARIANT = config["fit_one"], inputs.variant(config, VARIANTS)
     RAW_SCANS = inputs.raw_scans(config["input"], FIT_ONE["landmarks"])
+    PHOTO = inputs.photo(config)
     RESULTS, WORK, TREE = f"results/{NAME}", f"work/{NAME}", str(sources.tree(config))
 except FacemillError as error:
     sys.exit(f"error: {error}")

@@ -50,7 +50,9 @@ def make_codes(
     people = [*split.train_people, *split.test_people]
     packs = {person: FacePack(Path(faces) / f"{person}.npz") for person in people}
     scans, mesh = _registered(packs, split)
-    allowed = {key: scan for key, scan in scans.items() if split.trains_on(*key)}
+    allowed = {
+        key: scan for key, scan in scans.items() if split.trains_on(*key) and key in rendered
+    }
     model = fit_face_model(allowed, split.expressions, mesh, config)
     rng = np.random.default_rng(config.seed)
     count = min(config.correspondence_points, len(model.mean))
@@ -58,9 +60,6 @@ def make_codes(
     arrays: dict[str, np.ndarray] = {f"model/{k}": v for k, v in vars(model).items()}
     arrays["correspondence/vertices"] = chosen
     for (person, expression), vertices in allowed.items():
-        if (person, expression) not in rendered:
-            log.info("%s: %s has no views; it counts for shape codes alone", person, expression)
-            continue
         arrays[f"correspondence/{person}/{expression}"] = vertices[chosen].astype(np.float32)
     for person in people:
         code = model.code(scans[person, NEUTRAL])

@@ -13,12 +13,12 @@ from scipy.ndimage import gaussian_filter
 from scipy.spatial.transform import Rotation
 
 from facemill.data.expressions import NEUTRAL
+from facemill.data.inputs import PHOTO_LANDMARKS
 from facemill.data.packs import FacePack
 from facemill.errors import DataError
 from facemill.files import read_json, writing
 from facemill.mesh.frames import HEAD_CENTRE
 from facemill.mofanerf.lighting import Light, linear, srgb
-from facemill.mofanerf.photo import LANDMARKS
 from facemill.randomness import generator
 from facemill.render.cameras import Camera, orbit, pinhole
 
@@ -54,7 +54,7 @@ def write_demo_photo(
     with writing(photo) as part:
         Image.fromarray(colour).save(part, quality=92, exif=exif)
     marks = camera.project(FacePack(faces_pack).landmarks(NEUTRAL).astype(np.float64))[0] - 0.5
-    with writing(photo.with_name(photo.stem + LANDMARKS[0])) as part:
+    with writing(photo.with_name(photo.stem + PHOTO_LANDMARKS[0])) as part:
         np.savetxt(part, marks, fmt="%.2f")
 
 

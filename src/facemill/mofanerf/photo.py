@@ -15,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 
+from facemill.data.inputs import PHOTO_LANDMARKS, PHOTO_MASKS
 from facemill.errors import DataError
 from facemill.files import write_json, writing
 from facemill.mesh.surface import Mesh
@@ -27,12 +28,6 @@ from facemill.render.views import DISTANCE, FOCAL, HEAD_CENTRE, SIZE
 
 FindLandmarks = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "68 2"]]
 """From an upright photo to its 68 image points: a detector."""
-
-LANDMARKS = (".landmarks.txt", ".landmarks.npy")
-"""Endings of the landmark file beside a photo."""
-
-MASKS = (".mask.png",)
-"""Endings of the mask file beside a photo."""
 
 LEAST_EYES = 16.0
 """Pixels between the outer eye corners below which a face in a photo is too small."""
@@ -192,13 +187,13 @@ def _landmarks(
 ) -> tuple[Float[np.ndarray, "68 2"], str]:
     """The photo's 68 image points, and the file (or photo and detector) that they are from."""
     height, width = photo.colour.shape[:2]
-    file = named or beside(path, *LANDMARKS)
+    file = named or beside(path, *PHOTO_LANDMARKS)
     if file is not None:
         return read_landmarks(file, width, height), str(file)
     if detect is not None:
         return detect(photo.colour), f"{path} (detected landmarks)"
     raise DataError(
-        f"{path}: no landmarks beside it; expected {Path(path).stem}{LANDMARKS[0]} with 68 "
+        f"{path}: no landmarks beside it; expected {Path(path).stem}{PHOTO_LANDMARKS[0]} with 68 "
         "rows 'x y' in pixels of the upright photo. Any 68-point detector gives them."
     )
 
@@ -211,7 +206,7 @@ def _mask(
 ) -> tuple[Bool[np.ndarray, "h w"], str]:
     """The head's pixels: from a file, the photo's alpha, or an estimate."""
     height, width = photo.colour.shape[:2]
-    file = named or beside(path, *MASKS)
+    file = named or beside(path, *PHOTO_MASKS)
     if file is not None:
         mask, source = read_mask(file, width, height), "file"
     elif photo.alpha is not None and photo.alpha.min() < 128 <= photo.alpha.max():

@@ -91,6 +91,18 @@ def test_a_fit_without_a_scan_says_how_to_name_one(fresh_project):
     assert "input is null; name the scan to fit: --config input=head.ply" in answer.stdout
 
 
+@pytest.mark.parametrize("system", ["imface", "mofanerf"])
+def test_a_training_by_several_processes_is_started_by_torchrun(fresh_project, system):
+    variant = {"imface": "se3", "mofanerf": "fast"}[system]
+    target = ("-n", "-p", f"results/demo/{system}/{variant}/model.safetensors")
+    answer = fresh_project.snakemake(*target, "--config", f"{system}={{processes: 2}}")
+    assert answer.returncode == 0, answer.stdout
+    start = "python -m torch.distributed.run --standalone --nproc-per-node 2 workflow/scripts/"
+    assert f"{start}{system}_train.py" in answer.stdout
+    alone = fresh_project.snakemake(*target).stdout
+    assert f"python workflow/scripts/{system}_train.py" in alone
+
+
 def test_raw_scans_are_aligned_and_rendered_where_the_config_names_them(fresh_project):
     for number in ("17", "18"):
         (fresh_project.folder / "raw" / number).mkdir(parents=True)

@@ -46,6 +46,13 @@ def gpu(wildcards):
     return int(workflow.non_local_exec or shutil.which("nvidia-smi") is not None)
 
 
+def launched(processes):
+    """How a training is started: by itself, or as several processes that share its steps."""
+    several = ["-m", "torch.distributed.run", "--standalone"]
+    several += ["--nproc-per-node", str(processes)]
+    return ["python", *(several if processes > 1 else [])]
+
+
 # A stage is made again when its code changes: script name -> hash over script and library modules.
 CODE = provenance.code_hashes(
     sorted((ROOT / "workflow/scripts").glob("*.py")),

@@ -24,6 +24,8 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/imface_figures.smk"
 include: "workflow/rules/imface_uses.smk"
 include: "workflow/rules/mofanerf.smk"
+include: "workflow/rules/mofanerf_apps.smk"
+include: "workflow/rules/mofanerf_uses.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -48,6 +50,7 @@ rule all:
     input:
         collect(rules.views_render.output, person=VIEW_PEOPLE),
         rules.report.output,
+        MOFANERF_EXTRAS,
 
 
 rule prepare:

@@ -17,7 +17,7 @@ from facemill.mofanerf.config import SamplingConfig, require, require_at_least
 from facemill.mofanerf.faces import FaceCodes, Faces
 from facemill.mofanerf.fit_files import read_fit
 from facemill.mofanerf.interpolate import RandomConfig, random_codes, walk, with_expression
-from facemill.mofanerf.rigging import Rig, expression_rig, fitted_rig, read_rows
+from facemill.mofanerf.rigging import expression_rig, fitted_rig, read_rows
 from facemill.render.cameras import Camera, orbit
 from facemill.render.png import png
 from facemill.render.views import DISTANCE, FOCAL, SIZE
@@ -72,9 +72,15 @@ class Portraits:
         """Portraits of faces beside each other."""
         return [self.portrait(codes) for codes in faces]
 
-    def fitted(self, fits: Sequence[str | Path]) -> dict[str, FaceCodes]:
-        """Codes of fitted people by file name; a fit of other weights is a DataError."""
-        return {Path(fit).stem: read_fit(fit, self.model_path).codes for fit in fits}
+    def people(self, fits: Sequence[str | Path], count: int) -> dict[str, FaceCodes]:
+        """Codes of fitted people by file name, and of training people where these are too few.
+
+        A fit of other weights is a DataError.
+        """
+        found = {Path(fit).stem: read_fit(fit, self.model_path).codes for fit in fits[:count]}
+        for person in self.faces.train_people[: count - len(found)]:
+            found[person] = self.faces.codes_of(person, self.faces.expressions[0])
+        return found
 
 
 def interpolation(
@@ -84,15 +90,9 @@ def interpolation(
     settings: Mapping[str, Any],
     out: str | Path,
 ) -> None:
-    """Walks from one unseen person to the next, in all codes and in one at a time."""
+    """Walks from one person to another, in all codes and in one kind at a time."""
     of = Portraits(model, codes, settings)
-    if len(fits) < 2:
-        raise DataError(
-            f"{len(fits)} fitted person; a walk needs two. Raise mofanerf.fit_people.people, or "
-            "add test people to the split."
-        )
-    people = of.fitted(fits)
-    (first, start), (second, end) = list(people.items())[:2]
+    (first, start), (second, end) = of.people(fits, 2).items()
     faces = of.faces
     expressive = faces.expressions[min(1, len(faces.expressions) - 1)]
     neutral = [with_expression(codes, faces, faces.expressions[0]) for codes in (start, end)]
@@ -109,7 +109,7 @@ def interpolation(
         out,
         list(kinds),
         [f"{share:.0%}" for share in np.linspace(0, 1, steps)],
-        title="Between two unseen people, each known from one image",
+        title="Between two people" + (", each known from one image" if len(fits) > 1 else ""),
         subtitle="Linear in the codes; what a row does not name stays the first person's",
     )
 
@@ -150,23 +150,15 @@ def rigging(
     """
     of = Portraits(model, codes, settings)
     faces = of.faces
-    known: Rig = (
-        fitted_rig(faces, read_rows(rig), of.config.ridge, str(rig))
-        if rig
-        else expression_rig(faces)
-    )
-    if weights is None:
-        driven = _own_expressions(faces, read_rows(rig) if rig else None)
-    else:
-        driven = read_rows(weights)
+    table = read_rows(rig) if rig else None
+    known = fitted_rig(faces, table, of.config.ridge, str(rig)) if table else expression_rig(faces)
+    driven = _own_expressions(faces, table) if weights is None else read_rows(weights)
     try:
         for row in driven.values():
             known.mix(row)
     except DataError as error:
         raise DataError(f"{weights}: {error}") from None
-    people = dict(list(of.fitted(fits).items())[: of.config.people])
-    for person in faces.train_people[: of.config.people - len(people)]:
-        people[person] = faces.codes_of(person, faces.expressions[0])
+    people = of.people(fits, of.config.people)
     matrix = [
         [of.portrait(known.drive(faces, who, row)) for row in driven.values()]
         for who in people.values()
@@ -212,7 +204,7 @@ def turntable(
 
     of = Portraits(model, codes, settings)
     config, faces = of.config, of.faces
-    neutral = with_expression(next(iter(of.fitted(fits[:1]).values())), faces, faces.expressions[0])
+    neutral = with_expression(next(iter(of.people(fits, 1).values())), faces, faces.expressions[0])
     smiling = with_expression(neutral, faces, faces.expressions[min(1, len(faces.expressions) - 1)])
     half = config.frames // 2 + 1
     along = 0.5 - 0.5 * np.cos(np.pi * np.arange(half) / (half - 1))  # slow at both ends

@@ -126,6 +126,7 @@ rule mofanerf_table:
         scores=collect(
             "<results>/mofanerf/{radiance}/scores.csv", radiance=MOFANERF_VARIANTS
         ),
+        fitted=lambda wildcards: MOFANERF_FIT_SCORES,
     output:
         report(
             "<results>/tables/mofanerf.csv",
@@ -147,7 +148,7 @@ rule mofanerf_table:
         code=CODE["mofanerf_table"],
     shell:
         "python workflow/scripts/mofanerf_table.py --scores {input.scores:q} "
-        "--out {output:q} &> {log:q}"
+        "{input.fitted:q} --out {output:q} &> {log:q}"
 
 
 rule mofanerf_novel_views:

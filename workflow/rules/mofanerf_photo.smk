@@ -50,7 +50,7 @@ PHOTO_IN = PHOTO or inputs.Photo(
 PHOTO_SETTINGS = {
     "photo": {k: v for k, v in config["mofanerf"]["photo"].items() if k != "detector"}
 }
-PHOTO_MADE = ["codes.json", "relit.png", "relit.json", "fitted.png"]
+PHOTO_MADE = ["codes.npz", "codes.json", "relit.png", "relit.json", "fitted.png"]
 PHOTO_MADE += ["views.png", "before_after.png"]
 
 
@@ -115,16 +115,7 @@ rule mofanerf_fit_photo:
             if input.get(name)
             for word in (f"--{name}", str(input[name]))
         ],
-        settings=json.dumps(
-            PHOTO_SETTINGS
-            | {
-                k: v
-                for k, v in configuration.variants(config["mofanerf"])[
-                    MOFANERF_VARIANTS[0]
-                ].items()
-                if k == "fit"
-            }
-        ),
+        settings=json.dumps(PHOTO_SETTINGS | {"fit": MOFANERF_FIT["fit"]}),
         out=lambda wildcards, output: str(Path(output.made[0]).parent),
         code=CODE["mofanerf_fit_photo"],
     shell:

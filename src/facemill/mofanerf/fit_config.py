@@ -57,11 +57,7 @@ class FitConfig:
     tolerance: float = 1e-3  # by this share, or the fit ends on the last level
     rates: FitRates = field(default_factory=FitRates)
     weights: FitWeights = field(default_factory=FitWeights)
-    sampling: SamplingConfig = field(
-        default_factory=lambda: SamplingConfig(
-            shell_predicted=12.0, shell_samples=10, uniform_samples=3
-        )
-    )
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
     seed: int = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
 

@@ -16,12 +16,13 @@ from jaxtyping import Float, Float32, UInt8
 
 from facemill.data.expressions import NEUTRAL
 from facemill.errors import ConfigError, DataError
-from facemill.files import write_json, writing
+from facemill.files import writing
 from facemill.mesh.frames import HEAD_CENTRE
 from facemill.mesh.surface import Mesh
 from facemill.mofanerf.faces import Faces
 from facemill.mofanerf.fit import FittedImage, bright, fit_image
 from facemill.mofanerf.fit_config import FitConfig
+from facemill.mofanerf.fit_files import write_fit
 from facemill.mofanerf.head_pose import LIMIT
 from facemill.mofanerf.photo import (
     FindLandmarks,
@@ -43,7 +44,8 @@ log = logging.getLogger(__name__)
 ERROR_GAIN = 4.0
 """Differences of colours are shown four times as large."""
 
-MADE = ("codes.json", "relit.png", "relit.json", "fitted.png", "views.png", "before_after.png")
+MADE = ("codes.npz", "codes.json", "relit.png", "relit.json", "fitted.png")
+MADE += ("views.png", "before_after.png")
 """Files of a fitted photo, in its folder."""
 
 
@@ -113,7 +115,8 @@ def fit_photo(
     if cut_off(prepared):
         log.warning("%s: the head is cut off by the photo's border; its shape suffers", photo)
     relit, fitted = fit_prepared(faces, prepared, config, Path(photo).stem)
-    write_json(Path(out) / "codes.json", found(prepared, relit, fitted))
+    fitted = replace(fitted, report=fitted.report | about(prepared, relit))
+    write_fit(fitted, model, Path(out) / "codes.npz", Path(out) / "codes.json")
     draw(faces, Path(photo), prepared, relit, fitted, config, Path(out), figure)
 
 
@@ -184,10 +187,9 @@ def cut_off(prepared: PreparedPhoto) -> bool:
     return bool((edge & above & prepared.mask).sum() > 0.02 * len(edge))
 
 
-def found(prepared: PreparedPhoto, relit: PreparedPhoto, fitted: FittedImage) -> dict[str, Any]:
-    """The fit's report, what is known of the photo, and its light (null: not estimated)."""
-    about = {"photo": description(prepared), "light": description(relit)["light"]}
-    return fitted.report | about
+def about(prepared: PreparedPhoto, relit: PreparedPhoto) -> dict[str, Any]:
+    """What is known of the photo, and its light (null: not estimated), for the report."""
+    return {"photo": description(prepared), "light": description(relit)["light"]}
 
 
 def draw(
@@ -233,7 +235,7 @@ def draw(
         rows = [list(shown.values()), [squared(view, size) for view in views.values()]]
         columns = max(map(len, rows))
         captions = [[*texts, *[""] * columns][:columns] for texts in (shown, views)]
-        grid(rows, figure, ["photo", "new views"], captions=captions, cell=1.15)
+        grid(rows, figure, ["one photo", "new views"], captions=captions, cell=1.15)
 
 
 def new_views(

@@ -36,8 +36,7 @@ if CACHE:
 
 
 onstart:
-    # In long runs Snakemake (9.27) comes back to the waiting jobs thousands of times a second once
-    # its rate limit's second is over, for every job that has ended. Nothing here needs it.
+    # Snakemake (9.27) wakes for waiting jobs once for every job ended: thousands of times a second.
     workflow.scheduler.job_rate_limiter = None
 
 

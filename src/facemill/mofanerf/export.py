@@ -42,7 +42,7 @@ class MeshConfig:
     """How a mesh is made of a density."""
 
     resolution: int = 192  # grid points along an axis of the cube round the head's sphere
-    level: float = 20.0  # density (1/50 mm) that is the surface
+    level: float = 6.0  # density (1/50 mm) that is the surface
     outside: float = 12.0  # mm before the predicted surface in which the field is asked
     inside: float = 6.0  # mm behind it
     radius: float = 170.0  # mm round the head's centre

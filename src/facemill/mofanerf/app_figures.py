@@ -21,7 +21,7 @@ from facemill.mofanerf.rigging import expression_rig, fitted_rig, read_rows
 from facemill.render.cameras import Camera, orbit
 from facemill.render.png import png
 from facemill.render.views import DISTANCE, FOCAL, SIZE
-from facemill.training.device import choose_device
+from facemill.training.device import choose_device, keep_freed_memory
 from facemill.training.settings import from_settings
 
 Picture = UInt8[np.ndarray, "h w 3"]
@@ -55,6 +55,7 @@ class Portraits:
 
     def __init__(self, model: str | Path, codes: str | Path, settings: Mapping[str, Any]) -> None:
         self.config = from_settings(AppsConfig, settings, "mofanerf.apps")
+        keep_freed_memory()
         self.faces = Faces(model, codes, choose_device("auto"))
         self.model_path = model
 

@@ -24,7 +24,7 @@ from facemill.mofanerf.fit_people import (
 )
 from facemill.mofanerf.prior import mean_appearance
 from facemill.render.view_pack import ViewPack
-from facemill.training.device import choose_device
+from facemill.training.device import choose_device, keep_freed_memory
 from facemill.training.settings import from_settings
 
 CELL = 192
@@ -45,6 +45,7 @@ def fit_figure(
     ``fits`` are .npz files with their .json beside them, ``settings`` fields of PeopleConfig.
     """
     config = from_settings(PeopleConfig, settings, "mofanerf.fit_people")
+    keep_freed_memory()
     faces = Faces(model, codes, choose_device(config.fit.device))
     if not fits:
         raise DataError("no fit to be drawn; raise mofanerf.fit_people.people.")

@@ -36,7 +36,7 @@ from facemill.mofanerf.train import without_denormals
 from facemill.randomness import derived_seed, generator
 from facemill.render.cameras import Camera
 from facemill.render.view_pack import ViewPack
-from facemill.training.device import choose_device, reproducible
+from facemill.training.device import choose_device, keep_freed_memory, reproducible
 from facemill.training.settings import from_settings
 
 log = logging.getLogger(__name__)
@@ -206,6 +206,7 @@ def evaluate_fits(
     the true camera; ``<method>`` itself, which knows the person's mesh and texture.
     """
     config = from_settings(PeopleConfig, settings, "mofanerf.fit_people")
+    keep_freed_memory()
     faces = Faces(model, codes, choose_device(config.fit.device))
     mean = mean_appearance(faces)
     scores: list[ImageScore] = []

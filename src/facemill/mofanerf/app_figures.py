@@ -21,8 +21,14 @@ from facemill.mofanerf.rigging import expression_rig, fitted_rig, read_rows
 from facemill.render.cameras import Camera, orbit
 from facemill.render.png import png
 from facemill.render.views import DISTANCE, FOCAL, SIZE
-from facemill.training.device import choose_device
+from facemill.training.device import choose_device, keep_freed_memory
 from facemill.training.settings import from_settings
+
+ZOOM = 1.4
+"""Portraits are larger than training views by so much: faces, not necks."""
+
+CELL = 0.9
+"""Inches of a portrait in a figure."""
 
 Picture = UInt8[np.ndarray, "h w 3"]
 
@@ -55,17 +61,19 @@ class Portraits:
 
     def __init__(self, model: str | Path, codes: str | Path, settings: Mapping[str, Any]) -> None:
         self.config = from_settings(AppsConfig, settings, "mofanerf.apps")
+        keep_freed_memory()
         self.faces = Faces(model, codes, choose_device("auto"))
         self.model_path = model
 
-    def camera(self, yaw: float = 0.0, pitch: float = 0.0) -> Camera:
+    def camera(self, yaw: float = 0.0, zoom: float = ZOOM) -> Camera:
         """A camera of the training distance, at these pictures' size."""
         size = self.config.size
-        return orbit(yaw, pitch, DISTANCE, FOCAL * size / SIZE, size, size, HEAD_CENTRE)
+        focal = zoom * FOCAL * size / SIZE
+        return orbit(yaw, 0.0, DISTANCE, focal, size, size, HEAD_CENTRE)
 
-    def portrait(self, codes: FaceCodes, yaw: float = 0.0) -> Picture:
+    def portrait(self, codes: FaceCodes, yaw: float = 0.0, zoom: float = ZOOM) -> Picture:
         """8-bit colours over black."""
-        seen = self.faces.draw(codes, self.camera(yaw), self.config.sampling).colour
+        seen = self.faces.draw(codes, self.camera(yaw, zoom), self.config.sampling).colour
         return np.round(255 * seen).astype(np.uint8)
 
     def row(self, faces: Sequence[FaceCodes]) -> list[Picture | None]:
@@ -111,6 +119,7 @@ def interpolation(
         [f"{share:.0%}" for share in np.linspace(0, 1, steps)],
         title="Between two people" + (", each known from one image" if len(fits) > 1 else ""),
         subtitle="Linear in the codes; what a row does not name stays the first person's",
+        cell=CELL,
     )
 
 
@@ -129,6 +138,7 @@ def random_faces(
         title="People who do not exist",
         subtitle="Shape and appearance drawn together with the training people's covariance"
         + ("" if wider == 1 else f"; deviations x {wider:g}"),
+        cell=CELL,
     )
 
 
@@ -176,6 +186,7 @@ def rigging(
         [readable(name) for name in driven],
         title="Faces driven by weights",
         subtitle="A row keeps a person's shape and appearance, a column has one row of weights",
+        cell=CELL,
     )
 
 
@@ -210,7 +221,7 @@ def turntable(
     along = 0.5 - 0.5 * np.cos(np.pi * np.arange(half) / (half - 1))  # slow at both ends
     yaws = config.turn * (2 * along - 1)
     rendered = [
-        Image.fromarray(of.portrait(face, float(yaw)))
+        Image.fromarray(of.portrait(face, float(yaw), zoom=1.0))
         for face, yaw in zip(walk(neutral, smiling, half), yaws, strict=True)
     ]
     # One palette for all frames: flicker between palettes is more visible than few colours.

@@ -31,7 +31,7 @@ from facemill.mesh.sampling import sample_surface
 from facemill.mesh.surface import Mesh
 from facemill.mofanerf.faces import FaceCodes, Faces
 from facemill.render.raycast import vertex_normals
-from facemill.training.device import choose_device
+from facemill.training.device import choose_device, keep_freed_memory
 from facemill.training.settings import from_settings
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class MeshConfig:
     """How a mesh is made of a density."""
 
     resolution: int = 192  # grid points along an axis of the cube round the head's sphere
-    level: float = 20.0  # density (1/50 mm) that is the surface
+    level: float = 6.0  # density (1/50 mm) that is the surface
     outside: float = 12.0  # mm before the predicted surface in which the field is asked
     inside: float = 6.0  # mm behind it
     radius: float = 170.0  # mm round the head's centre
@@ -197,6 +197,7 @@ def export_mesh(
     fields of MeshConfig.
     """
     config = from_settings(MeshConfig, settings, "mofanerf.mesh")
+    keep_freed_memory()
     faces = Faces(model, codes, choose_device("auto"))
     made = density_mesh(faces, faces.codes_of(person, expression), config)
     source = FacePack(pack).registered(expression)

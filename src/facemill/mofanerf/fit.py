@@ -1,6 +1,6 @@
 """Fitting MoFaNeRF to one image: the networks stand still, pose and codes move (sec. 3.5).
 
-Several starts on a small image, the best one then up a pyramid. The surface round which rays are
+Several starts on small images, the best one then up a pyramid. The surface round which rays are
 sampled is predicted anew from the codes as they change. What differs from the release, and why:
 docs/mofanerf.md.
 """
@@ -19,16 +19,13 @@ from facemill.metrics.images import psnr
 from facemill.mofanerf.faces import FaceCodes, Faces
 from facemill.mofanerf.fit_config import FitConfig
 from facemill.mofanerf.fit_steps import Task
-from facemill.mofanerf.fit_target import checked_image, checked_landmarks, pyramid
-from facemill.mofanerf.fit_unknowns import Decoder, Unknowns, motion, posed_camera, start
+from facemill.mofanerf.fit_target import Level, checked_image, checked_landmarks, pyramid
+from facemill.mofanerf.fit_unknowns import Decoder, Unknowns, branch, motion, posed_camera, start
 from facemill.mofanerf.landmark_model import LandmarkModel
 from facemill.mofanerf.prior import CodePrior, code_prior
 from facemill.render.cameras import Camera
 
 log = logging.getLogger(__name__)
-
-SPREAD = 0.7
-"""Standard deviations that random starts lie from the mean face."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +59,7 @@ def fit_image(
     or RGB with ``mask`` (True on the head); what lies outside the mask is background and shall be
     empty. ``camera`` (face frame, mm, of this image's size) is the guess that the pose starts
     from. ``landmarks`` are 68 image points (pixels, not-a-number where unknown) which lead the
-    first half of the fit. The ``generator`` (CPU) draws starts, pixels and samples; without one
+    first half of the fit. The ``generator`` (CPU) draws pixels and samples; without one
     ``settings.seed`` makes it. ``name`` stands in messages. ``prior`` saves making the training
     people's distribution again for many images.
 
@@ -82,15 +79,8 @@ def fit_image(
         known = torch.from_numpy(marks.astype(np.float32)).to(faces.device)
         marked = LandmarkModel(faces.codes, faces.surfaces, faces.device)
     decoder = Decoder(faces, prior)
-    task = Task(faces, decoder, settings, generator, camera, known, marked, name)
-    starts = []
-    for number in range(settings.starts):
-        unknowns = start(faces, prior, SPREAD if number else 0.0, generator)
-        trail = task.descend(unknowns, levels[:1], (settings.start_steps,), stop=False)
-        last = trail.totals[-max(1, settings.start_steps // 3) :]
-        starts.append((float(np.mean(last)), unknowns))
-    best = min(range(len(starts)), key=lambda number: starts[number][0])
-    unknowns = starts[best][1]
+    task = Task(faces, prior, decoder, settings, generator, camera, known, marked, name)
+    unknowns, tried = best_start(task, levels)
     shares = np.array(settings.level_shares) / sum(settings.level_shares)
     counts = [max(1, round(settings.steps * share)) for share in shares]
     trail = task.descend(unknowns, levels, counts, stop=True)
@@ -101,8 +91,7 @@ def fit_image(
     report = {
         "name": name,
         "seconds": time.perf_counter() - began,
-        "start_losses": [loss for loss, _ in starts],
-        "best_start": best,
+        "start_losses": tried,
         "steps": len(trail.totals),
         "stopped": "settled" if len(trail.totals) < sum(counts) else "all steps done",
         "losses": trail.terms,
@@ -112,10 +101,31 @@ def fit_image(
         **_described(faces, unknowns, codes, posed),
     }
     log.info(
-        "%s: %.1f dB in the mask after %d steps and %.0f s (start %d of %d)",
-        name, quality[1], report["steps"], report["seconds"], best + 1, len(starts),
+        "%s: %.1f dB in the mask after %d steps and %.0f s (from %s)",
+        name, quality[1], report["steps"], report["seconds"], min(tried, key=tried.get),
     )  # fmt: skip
     return FittedImage(codes, posed, brightness, report)
+
+
+def best_start(task: Task, levels: list[Level]) -> tuple[Unknowns, dict[str, float]]:
+    """Where the descent begins, and the losses of what was tried, by expression.
+
+    A loss has a valley for every expression. So pose, skin and shape settle first with an even mix,
+    on the coarsest level; then all expressions are compared on the next one, where a mouth has more
+    than a few pixels, and the best few descend. The best of them goes on.
+    """
+    faces, config = task.faces, task.config
+    common = start(faces, task.prior)
+    task.descend(common, levels[:1], [config.start_steps], stop=False, hold_mix=True)
+    level = levels[min(1, len(levels) - 1)]
+    branches = [branch(common, row) for row in range(len(faces.expressions))]
+    ranked = sorted(branches, key=lambda unknowns: task.loss(unknowns, level))[: config.starts]
+    tried: dict[str, float] = {}
+    for unknowns in ranked:
+        row = next(i for i, of in enumerate(branches) if of is unknowns)
+        task.descend(unknowns, [level], [config.start_steps], stop=False)
+        tried[faces.expressions[row]] = task.loss(unknowns, level)
+    return ranked[int(np.argmin(list(tried.values())))], tried
 
 
 def bright(

@@ -45,8 +45,8 @@ class FitConfig:
     """The recipe of a fit."""
 
     steps: int = 300  # of the best start, over all levels (release: 2000)
-    starts: int = 3  # the mean face, and random ones (release: one random start)
-    start_steps: int = 30  # of each start, on the coarsest level
+    starts: int = 3  # expressions that are tried, the best ones (release: one random start)
+    start_steps: int = 30  # of each, and of the mean face before them
     levels: tuple[float, ...] = (0.25, 0.5, 1.0)  # sides of the pyramid's images (release)
     level_shares: tuple[float, ...] = (0.3, 0.2, 0.5)  # of the steps on each level (release)
     rays: int = 384  # in a step (release: 1024)

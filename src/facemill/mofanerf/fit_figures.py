@@ -22,8 +22,9 @@ from facemill.mofanerf.fit_people import (
     novel_camera,
     novel_views,
 )
+from facemill.mofanerf.prior import mean_appearance
 from facemill.render.view_pack import ViewPack
-from facemill.training.device import choose_device
+from facemill.training.device import choose_device, keep_freed_memory
 from facemill.training.settings import from_settings
 
 CELL = 192
@@ -44,16 +45,18 @@ def fit_figure(
     ``fits`` are .npz files with their .json beside them, ``settings`` fields of PeopleConfig.
     """
     config = from_settings(PeopleConfig, settings, "mofanerf.fit_people")
+    keep_freed_memory()
     faces = Faces(model, codes, choose_device(config.fit.device))
     if not fits:
         raise DataError("no fit to be drawn; raise mofanerf.fit_people.people.")
+    neutral = mean_codes(faces, faces.expressions[0], mean_appearance(faces))
     pictures, labels, captions = [], [], []
     for fit in list(fits)[:rows]:
         fitted, report = read_fit(fit, model), read_json(Path(fit).with_suffix(".json"))
         person, expression, view = (report[key] for key in ("person", "expression", "view"))
         with ViewPack(Path(views) / f"{person}.zip") as pack:
             camera, image = pack.camera(view), pack.image(expression, view)
-            before = faces.draw(mean_codes(faces, faces.expressions[0]), camera, config.sampling)
+            before = faces.draw(neutral, camera, config.sampling)
             after = faces.draw(fitted.codes, fitted.camera, config.sampling).colour
             shown = [
                 ("image", over_black(image), None),

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float32
 from scipy.spatial.transform import Rotation
 
 from facemill.errors import DataError
@@ -35,7 +36,7 @@ from facemill.mofanerf.train import without_denormals
 from facemill.randomness import derived_seed, generator
 from facemill.render.cameras import Camera
 from facemill.render.view_pack import ViewPack
-from facemill.training.device import choose_device, reproducible
+from facemill.training.device import choose_device, keep_freed_memory, reproducible
 from facemill.training.settings import from_settings
 
 log = logging.getLogger(__name__)
@@ -182,12 +183,12 @@ def novel_views(pack: ViewPack, view: str, count: int) -> list[str]:
     return sorted((name for name in pack.names if name != view), key=lambda n: (off(n), n))[:count]
 
 
-def mean_codes(faces: Faces, expression: str) -> FaceCodes:
-    """The mean training face with a trained expression: what any fit has to beat."""
+def mean_codes(faces: Faces, expression: str, appearance: Float32[np.ndarray, " a"]) -> FaceCodes:
+    """The mean shape with a trained expression and an appearance: what any fit has to beat."""
     mix = np.zeros(len(faces.expressions), np.float32)
     mix[faces.row(expression)] = 1.0
     eps = faces.expression_codes()[faces.row(expression)]
-    return FaceCodes(np.zeros(50, np.float32), eps, mean_appearance(faces), mix)
+    return FaceCodes(np.zeros(50, np.float32), eps, appearance, mix)
 
 
 def evaluate_fits(
@@ -205,7 +206,9 @@ def evaluate_fits(
     the true camera; ``<method>`` itself, which knows the person's mesh and texture.
     """
     config = from_settings(PeopleConfig, settings, "mofanerf.fit_people")
+    keep_freed_memory()
     faces = Faces(model, codes, choose_device(config.fit.device))
+    mean = mean_appearance(faces)
     scores: list[ImageScore] = []
     reports = [read_json(Path(fit).with_suffix(".json")) for fit in fits]
     for fit, report in zip(fits, reports, strict=True):
@@ -217,7 +220,7 @@ def evaluate_fits(
                 own = novel_camera(fitted.camera, pack.camera(view), camera)
                 seen: dict[str, tuple[FaceCodes, Camera, float]] = {
                     f"{method}_fitted": (fitted.codes, own, fitted.brightness),
-                    f"{method}_mean_codes": (mean_codes(faces, expression), camera, 1.0),
+                    f"{method}_mean_codes": (mean_codes(faces, expression, mean), camera, 1.0),
                     method: (faces.codes_of(person, expression), camera, 1.0),
                 }
                 of = (ONE_IMAGE, person, expression, name)

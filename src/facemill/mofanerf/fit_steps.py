@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from facemill.mofanerf.fit_unknowns import (
     projected,
 )
 from facemill.mofanerf.landmark_model import LandmarkModel
+from facemill.mofanerf.prior import CodePrior
 from facemill.mofanerf.rays import UNIT, Rays
 from facemill.mofanerf.render import trace
 from facemill.mofanerf.surface import expected_depth
@@ -49,6 +50,7 @@ class Task:
     """All that stands still while one image is fitted."""
 
     faces: Faces
+    prior: CodePrior
     decoder: Decoder
     config: FitConfig
     generator: torch.Generator
@@ -58,15 +60,22 @@ class Task:
     name: str
 
     def descend(
-        self, unknowns: Unknowns, levels: Sequence[Level], counts: Sequence[int], stop: bool
+        self,
+        unknowns: Unknowns,
+        levels: Sequence[Level],
+        counts: Sequence[int],
+        stop: bool,
+        hold_mix: bool = False,
     ) -> Trail:
         """Adam on all unknowns, ``counts`` steps on each level; learning rates fall to a tenth.
 
-        With ``stop`` it ends on the last level once the loss no longer falls.
+        With ``stop`` it ends on the last level once the loss no longer falls; landmarks lead its
+        first half, and all of a descent without. ``hold_mix`` keeps the mix of expressions.
         """
         config, total, trail = self.config, sum(counts), Trail()
-        groups = unknowns.groups(config.rates)
-        rates = [group["lr"] for group in groups]
+        rates = replace(config.rates, mix=0.0) if hold_mix else config.rates
+        groups = unknowns.groups(rates)
+        firsts = [group["lr"] for group in groups]
         optimiser = torch.optim.Adam(groups)
         for level, count in zip(levels, counts, strict=True):
             surface, began = None, len(trail.totals)
@@ -74,10 +83,11 @@ class Task:
                 step = len(trail.totals)
                 if surface is None or number % config.surface_every == 0:
                     surface = self.surface(unknowns, level)
-                for group, rate in zip(optimiser.param_groups, rates, strict=True):
+                for group, rate in zip(optimiser.param_groups, firsts, strict=True):
                     group["lr"] = rate * (0.1 + 0.45 * (1 + math.cos(math.pi * step / total)))
                 optimiser.zero_grad(set_to_none=True)
-                terms = self.terms(unknowns, level, surface, step / total)
+                lead = 1.0 - 2.0 * step / total if stop else 1.0
+                terms = self.terms(unknowns, level, surface, lead)
                 loss = torch.stack(list(terms.values())).sum()
                 loss.backward()
                 trail.terms = {name: term.item() for name, term in terms.items()}
@@ -112,13 +122,32 @@ class Task:
         device = self.faces.device
         return Surface(torch.from_numpy(pixels).to(device), torch.from_numpy(guide).to(device))
 
+    @torch.no_grad()
+    def loss(self, unknowns: Unknowns, level: Level) -> float:
+        """The whole loss on every fourth ray of a level: the same for all that are compared."""
+        surface = self.surface(unknowns, level)
+        every = Surface(surface.pixels[::4], surface.guide[::4])
+        terms = self.terms(unknowns, level, every, 1.0, whole=True)
+        return float(torch.stack(list(terms.values())).sum())
+
     def terms(
-        self, unknowns: Unknowns, level: Level, surface: Surface, progress: float
+        self,
+        unknowns: Unknowns,
+        level: Level,
+        surface: Surface,
+        lead: float,
+        whole: bool = False,
     ) -> dict[str, Float[Tensor, ""]]:
-        """All terms on some rays of a level, each times its weight."""
+        """All terms on some rays of a level (or on the ``whole``), each times its weight.
+
+        ``lead`` is a factor on the landmarks' weight, which are left out from 0 on.
+        """
         config, weights = self.config, self.config.weights
         count = len(surface.pixels)
-        drawn = torch.randperm(count, generator=self.generator)[: config.rays]
+        draws = None if whole else self.generator
+        drawn = torch.arange(count)
+        if not whole:
+            drawn = torch.randperm(count, generator=draws)[: config.rays]
         drawn = drawn.to(self.faces.device)
         pixels = surface.pixels[drawn]
         model = self.faces.model
@@ -126,14 +155,13 @@ class Task:
         origins, directions = level.origins[pixels], level.directions[pixels]
         rays = Rays(*posed_rays(origins, directions, unknowns.pose), surface.guide[drawn][None])
         half = config.sampling.shell_predicted
-        seen = trace(model, rays, codes, config.sampling, half, self.generator).fine
+        seen = trace(model, rays, codes, config.sampling, half, draws).fine
         colour = seen.colour[0] * unknowns.brightness.exp()
         found = {
             "colour": fit_losses.charbonnier(colour, level.colour[pixels]),
             "opacity": fit_losses.mask_entropy(seen.opacity[0], level.mask[pixels]),
             **unknowns.priors(),
         }
-        lead = 1.0 - 2.0 * progress
         if self.landmarks is not None and lead > 0:
             found["landmarks"] = lead * self.reprojection(unknowns)
         return {name: getattr(weights, name) * term for name, term in found.items()}

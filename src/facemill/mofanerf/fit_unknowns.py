@@ -5,6 +5,7 @@ frame, so that no step leaves the rotations (the release moves 16 numbers of a m
 head about its centre before the guessed camera sees it.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,6 +20,9 @@ from facemill.mofanerf.model import SHAPE_DIM
 from facemill.mofanerf.prior import CodePrior
 from facemill.nets.screw import screw_motion
 from facemill.render.cameras import Camera
+
+PEAK = 0.7
+"""Weight of an expression in the mix that is tried for it; the others share the rest."""
 
 
 @dataclass
@@ -60,10 +64,8 @@ class Unknowns:
         }
 
 
-def start(
-    faces: Faces, prior: CodePrior, spread: float, generator: torch.Generator | None
-) -> Unknowns:
-    """The mean face with an even mix of expressions, or one drawn ``spread`` deviations from it."""
+def start(faces: Faces, prior: CodePrior) -> Unknowns:
+    """The mean face with an even mix of expressions, where the guess says."""
     sizes = {
         "pose": 6,
         "shape": prior.shape_size,
@@ -72,16 +74,19 @@ def start(
         "logits": len(faces.expressions),
         "residual": faces.model.config.expression_dim,
     }
-    drawn = {"shape", "along", "logits"} if spread else set()
-    made = {
-        name: spread * torch.randn(size, generator=generator)
-        if name in drawn
-        else torch.zeros(size)
-        for name, size in sizes.items()
-    }
+    made = {name: torch.zeros(size) for name, size in sizes.items()}
     made["brightness"] = torch.zeros(())
-    leaves = {name: v.to(faces.device).requires_grad_() for name, v in made.items()}
-    return Unknowns(**leaves)
+    return Unknowns(**{name: v.to(faces.device).requires_grad_() for name, v in made.items()})
+
+
+def branch(unknowns: Unknowns, row: int) -> Unknowns:
+    """A copy in which one trained expression has most of the mix."""
+    copies = {name: v.detach().clone() for name, v in vars(unknowns).items()}
+    count = len(copies["logits"])
+    if count > 1:
+        copies["logits"] = torch.zeros_like(copies["logits"])
+        copies["logits"][row] = math.log(PEAK / (1 - PEAK) * (count - 1))
+    return Unknowns(**{name: v.requires_grad_() for name, v in copies.items()})
 
 
 class Decoder:

@@ -13,6 +13,7 @@ weights and codes together; ``evaluate``, ``baselines``, ``table`` and ``figures
 ``fit_people``, ``fit_files`` and ``fit_figures`` do so for unseen people. ``interpolate``,
 ``rigging``, ``export`` (a mesh) and ``app_figures`` are what codes are good for. ``photo`` makes a
 wild photo a picture of the canonical frame: ``photo_files``, ``photo_mask``, ``head_pose`` and
-``lighting`` are its steps.
+``lighting`` are its steps, ``detector`` runs a landmark network of the user's own, ``fit_photo``
+does it all, ``demo_photo`` makes one up. ``align`` brings raw scans into the face frame.
 What the paper does, what we do and where the two differ: docs/mofanerf.md.
 """

@@ -24,6 +24,9 @@ include: "workflow/rules/figures.smk"
 include: "workflow/rules/imface_figures.smk"
 include: "workflow/rules/imface_uses.smk"
 include: "workflow/rules/mofanerf.smk"
+include: "workflow/rules/mofanerf_apps.smk"
+include: "workflow/rules/mofanerf_uses.smk"
+include: "workflow/rules/mofanerf_photo.smk"
 include: "workflow/rules/report.smk"
 
 
@@ -33,8 +36,7 @@ if CACHE:
 
 
 onstart:
-    # Snakemake (9.27) comes back to the waiting jobs after its rate limit's second once more for
-    # every job that has ended: thousands of times a second in a long run. Nothing here needs it.
+    # Snakemake (9.27) wakes for waiting jobs once for every job ended: thousands of times a second.
     workflow.scheduler.job_rate_limiter = None
 
 
@@ -48,6 +50,7 @@ rule all:
     input:
         collect(rules.views_render.output, person=VIEW_PEOPLE),
         rules.report.output,
+        MOFANERF_EXTRAS,
 
 
 rule prepare:

@@ -5,11 +5,10 @@ spaces and letters outside ASCII. What Snakemake itself refuses is tried in test
 """
 
 import json
-import runpy
-import sys
 
 import numpy as np
 import pytest
+from commands import run
 from synthetic_faces import disc, face, write_dataset
 
 from facemill.configuration import checked, load_schema
@@ -19,20 +18,6 @@ from facemill.mesh.io import write_obj
 from facemill.mesh.surface import Mesh
 
 EXPRESSIONS = ["1_neutral", "2_smile"]
-
-
-def run(repository, capsys, script, *arguments) -> tuple[int, str]:
-    """Exit status and messages of a command of the workflow, run in this process."""
-    path = repository / "workflow/scripts" / f"{script}.py"
-    before, sys.argv = sys.argv, [str(path), *map(str, arguments)]
-    try:
-        runpy.run_path(str(path), run_name="__main__")
-        status = 0
-    except SystemExit as end:
-        status = end.code or 0
-    finally:
-        sys.argv = before
-    return status, capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up_people import CODES, Rendered, add_textures, write_views
+import torch
+from made_up_people import CODES, MODEL, TRAIN, Rendered, add_textures, write_views
 from rendered_heads import render_views
 from synthetic_faces import write_dataset
 
 from facemill.data.splits import Split, content_hash
 from facemill.files import write_json
 from facemill.mofanerf.codes import make_codes
+from facemill.mofanerf.faces import Faces
+from facemill.mofanerf.train import train
 
 HEAD_SIZE = 64
 
@@ -25,6 +28,23 @@ def rendered(tmp_path_factory) -> Rendered:
     write_views(data, made.views)
     make_codes(data.index, data.faces(), made.views, CODES, made.codes, made.split)
     return made
+
+
+@pytest.fixture(scope="session")
+def trained(rendered, tmp_path_factory) -> Path:
+    """Weights of a small model after some seconds of training on the made-up people."""
+    folder = tmp_path_factory.mktemp("trained_mofanerf")
+    model = folder / "model.safetensors"
+    settings = {"model": MODEL, "train": TRAIN | {"steps": 250}}
+    made = (rendered.codes, rendered.split, rendered.views)
+    train(*made, settings, folder / "work", model, folder / "h.csv", folder / "r.json", threads=1)
+    return model
+
+
+@pytest.fixture(scope="session")
+def faces(trained, rendered) -> Faces:
+    """The small model with its codes."""
+    return Faces(trained, rendered.codes, torch.device("cpu"))
 
 
 @pytest.fixture(scope="session")

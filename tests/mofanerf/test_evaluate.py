@@ -4,7 +4,6 @@ import csv
 
 import numpy as np
 import pytest
-from made_up_people import MODEL, TRAIN
 from PIL import Image
 
 from facemill.errors import DataError
@@ -16,20 +15,9 @@ from facemill.mofanerf.face_model import CodesFile
 from facemill.mofanerf.figures import novel_views
 from facemill.mofanerf.splits import read_view_split
 from facemill.mofanerf.table import COST, PAIRS, REFERENCE, SEEN, UNSEEN, table
-from facemill.mofanerf.train import train
 from facemill.render.view_pack import ViewPack
 
 SETTINGS = {"people": 2, "views": 1, "reference_size": 16, "device": "cpu"}
-
-
-@pytest.fixture(scope="module")
-def trained(rendered, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("trained_mofanerf")
-    model = folder / "model.safetensors"
-    settings = {"model": MODEL, "train": TRAIN | {"steps": 250}}
-    made = (rendered.codes, rendered.split, rendered.views)
-    train(*made, settings, folder / "work", model, folder / "h.csv", folder / "r.json", threads=1)
-    return model
 
 
 @pytest.fixture(scope="module")

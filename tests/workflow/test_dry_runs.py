@@ -60,6 +60,9 @@ def test_the_ict_preset_fetches_the_model_or_takes_a_packed_copy(fresh_project, 
         "imface_interpolation",
         "mofanerf_table",
         "mofanerf_novel_views",
+        "mofanerf_fit_figure",
+        "mofanerf_mesh",
+        "mofanerf_fit_photo",
         "data_sheet",
         "viewer",
         "prepare",
@@ -88,6 +91,34 @@ def test_a_fit_without_a_scan_says_how_to_name_one(fresh_project):
     answer = fresh_project.snakemake("-n", "imface_fit_one")
     assert answer.returncode == 1 and "Traceback" not in answer.stdout
     assert "input is null; name the scan to fit: --config input=head.ply" in answer.stdout
+
+
+@pytest.mark.parametrize("system", ["imface", "mofanerf"])
+def test_a_training_by_several_processes_is_started_by_torchrun(fresh_project, system):
+    variant = {"imface": "se3", "mofanerf": "fast"}[system]
+    target = ("-n", "-p", f"results/demo/{system}/{variant}/model.safetensors")
+    answer = fresh_project.snakemake(*target, "--config", f"{system}={{processes: 2}}")
+    assert answer.returncode == 0, answer.stdout
+    start = "python -m torch.distributed.run --standalone --nproc-per-node 2 workflow/scripts/"
+    assert f"{start}{system}_train.py" in answer.stdout
+    alone = fresh_project.snakemake(*target).stdout
+    assert f"python workflow/scripts/{system}_train.py" in alone
+
+
+def test_raw_scans_are_aligned_and_rendered_where_the_config_names_them(fresh_project):
+    for number in ("17", "18"):
+        (fresh_project.folder / "raw" / number).mkdir(parents=True)
+    (fresh_project.folder / "numbers.csv").write_text("person,scans\nd001,18\nd002,17\n")
+    named = "mofanerf={raw_scans: {folder: raw, numbering: numbers.csv}}"
+    more = ("--config", named, "views={people: 2}")
+    target = ("-n", "results/demo/views/d001.zip")
+    answer = fresh_project.snakemake(*target, *more)
+    assert answer.returncode == 0, answer.stdout
+    assert "\nmofanerf_align " in answer.stdout
+    assert "--scans raw/18 " in fresh_project.snakemake(*target, "-p", *more).stdout
+    assert "\nmofanerf_align " not in fresh_project.snakemake(*target).stdout
+    line = refused(fresh_project, "--config", named, "views={people: 3}")
+    assert "holds no folder d003 for person d003" in line
 
 
 def test_a_figure_is_a_target_by_its_file(fresh_project):

@@ -22,6 +22,11 @@ FIGURES = (
     "imface_random",
     "imface_curves",
     "mofanerf_novel_views",
+    "mofanerf_fit_figure",
+    "mofanerf_interpolation",
+    "mofanerf_random_faces",
+    "mofanerf_rigging",
+    "mofanerf_fit_photo",
 )
 
 
@@ -50,13 +55,22 @@ def test_tables_are_tidy_and_hold_all_methods_and_splits(smoke):
         assert all(float(row["value"]) == float(row["value"]) for row in rows)
 
 
+def test_mofanerf_s_head_turns_and_is_a_mesh(smoke):
+    assert (smoke.results() / "figures/mofanerf_turntable.gif").read_bytes().startswith(b"GIF89a")
+    assert (smoke.results() / "mofanerf/mesh/face.ply").read_bytes().startswith(b"ply\n")
+
+
 def test_mofanerf_is_measured_beside_its_baselines(smoke):
     with open(smoke.results() / "tables/mofanerf.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     masked = [row for row in rows if row["metric"] == "psnr_masked"]
     methods = {"fast", "mean_face", "nearest_view", "textured_mesh"}
-    assert {row["method"] for row in masked} == methods
-    assert {row["split"] for row in masked} == {"training people, held-out views", "unseen people"}
+    assert {row["method"] for row in masked} == methods | {"fast_fitted", "fast_mean_codes"}
+    assert {row["split"] for row in masked} == {
+        "training people, held-out views",
+        "unseen people",
+        "unseen people, novel views from one image",
+    }
     assert all(5 < float(row["value"]) < 60 for row in masked)
     cost = {row["metric"]: float(row["value"]) for row in rows if row["method"] == "fast"}
     published = next(float(row["value"]) for row in rows if row["method"] == "published")

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from facemill import configuration, provenance
-from facemill.data import ict, inputs, sources, splits, tree
+from facemill.data import ict, inputs, multiview, sources, splits, tree
 from facemill.errors import FacemillError
 
 ROOT = Path(workflow.basedir)
@@ -27,10 +27,12 @@ try:
     VIEW_PEOPLE = configuration.chosen(
         PEOPLE, config["views"]["people"], "views.people"
     )
+    MULTIVIEW = multiview.scan_folders(config["mofanerf"]["raw_scans"], VIEW_PEOPLE)
     VARIANTS = list(configuration.variants(config["imface"]))
     ABLATIONS = list(configuration.ablations(config["imface"]))
     FIT_ONE, FIT_ONE_VARIANT = config["fit_one"], inputs.variant(config, VARIANTS)
     RAW_SCANS = inputs.raw_scans(config["input"], FIT_ONE["landmarks"])
+    PHOTO = inputs.photo(config)
     RESULTS, WORK, TREE = f"results/{NAME}", f"work/{NAME}", str(sources.tree(config))
 except FacemillError as error:
     sys.exit(f"error: {error}")
@@ -42,6 +44,13 @@ SYSTEMS += ["mofanerf"] if KIND in ("demo", "ict", "facescape") else []
 def gpu(wildcards):
     """One GPU for a job where there are any, here or behind a batch system; else jobs share the CPU."""
     return int(workflow.non_local_exec or shutil.which("nvidia-smi") is not None)
+
+
+def launched(processes):
+    """How a training is started: by itself, or as several processes that share its steps."""
+    several = ["-m", "torch.distributed.run", "--standalone"]
+    several += ["--nproc-per-node", str(processes)]
+    return ["python", *(several if processes > 1 else [])]
 
 
 # A stage is made again when its code changes: script name -> hash over script and library modules.
@@ -67,6 +76,15 @@ def scans(wildcards):
     if CACHE and KIND == "facescape":
         return [f"{folder}/{scan.mesh}" for scan in tree.scans_in(folder).values()]
     return folder
+
+
+# What views are rendered of: the registered meshes, or raw scans where the config names them.
+VIEWED = f"{RESULTS}/mofanerf/aligned" if MULTIVIEW else f"{RESULTS}/faces"
+
+
+def viewed_scans(wildcards):
+    """What one person's views depend on besides the pack: the files that hold the textures."""
+    return str(MULTIVIEW[wildcards.person]) if MULTIVIEW else scans(wildcards)
 
 
 pathvars:

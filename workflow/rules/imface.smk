@@ -40,19 +40,21 @@ rule imface_train:
     priority: 10  # the longest job, and pictures wait for it
     conda:
         "../../envs/torch.yaml"
-    threads: config["imface"]["threads"]
+    threads: config["imface"]["threads"] * config["imface"]["processes"]
     resources:
-        gpu=gpu,
+        gpu=lambda wildcards: gpu(wildcards) * config["imface"]["processes"],
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 1440 * attempt,
     params:
         samples=lambda wildcards, input: str(Path(input.packs[0]).parent),
         work=f"{WORK}/imface_train/{{variant}}",
         settings=lookup("{variant}/train", within=IMFACE),
+        launch=launched(config["imface"]["processes"]),
+        threads=config["imface"]["threads"],
         code=CODE["imface_train"],
     shell:
-        "python workflow/scripts/imface_train.py --index {input.index:q} "
-        "--samples {params.samples:q} --settings {params.settings:q} --threads {threads} "
+        "{params.launch:q} workflow/scripts/imface_train.py --index {input.index:q} "
+        "--samples {params.samples:q} --settings {params.settings:q} --threads {params.threads:q} "
         "--work {params.work:q} --model {output.model:q} --history {output.history:q} --run {output.run:q} &> {log:q}"
 
 

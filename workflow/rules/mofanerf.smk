@@ -68,20 +68,22 @@ rule mofanerf_train:
     priority: 10  # a long job, and pictures wait for it
     conda:
         "../../envs/torch.yaml"
-    threads: config["mofanerf"]["threads"]
+    threads: config["mofanerf"]["threads"] * config["mofanerf"]["processes"]
     resources:
-        gpu=gpu,
+        gpu=lambda wildcards: gpu(wildcards) * config["mofanerf"]["processes"],
         mem_mb=lambda wildcards, attempt: 8000 * attempt,
         runtime=lambda wildcards, attempt: 1440 * attempt,
     params:
         views=lambda wildcards, input: str(Path(input.views[0]).parent),
         work=f"{WORK}/mofanerf_train/{{radiance}}",
         settings=lookup("{radiance}/train", within=MOFANERF),
+        launch=launched(config["mofanerf"]["processes"]),
+        threads=config["mofanerf"]["threads"],
         code=CODE["mofanerf_train"],
     shell:
-        "python workflow/scripts/mofanerf_train.py --codes {input.codes:q} "
+        "{params.launch:q} workflow/scripts/mofanerf_train.py --codes {input.codes:q} "
         "--split {input.split:q} --views {params.views:q} --settings {params.settings:q} "
-        "--threads {threads} --work {params.work:q} --model {output.model:q} "
+        "--threads {params.threads:q} --work {params.work:q} --model {output.model:q} "
         "--history {output.history:q} --run {output.run:q} &> {log:q}"
 
 
@@ -124,6 +126,7 @@ rule mofanerf_table:
         scores=collect(
             "<results>/mofanerf/{radiance}/scores.csv", radiance=MOFANERF_VARIANTS
         ),
+        fitted=lambda wildcards: MOFANERF_FIT_SCORES,
     output:
         report(
             "<results>/tables/mofanerf.csv",
@@ -145,7 +148,7 @@ rule mofanerf_table:
         code=CODE["mofanerf_table"],
     shell:
         "python workflow/scripts/mofanerf_table.py --scores {input.scores:q} "
-        "--out {output:q} &> {log:q}"
+        "{input.fitted:q} --out {output:q} &> {log:q}"
 
 
 rule mofanerf_novel_views:

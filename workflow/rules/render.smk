@@ -4,9 +4,9 @@
 rule views_render:
     # All views of one person, in one archive with its cameras.
     input:
-        scans=scans,
-        faces="<results>/faces/{person}.npz",
-        manifest="<results>/faces/{person}.json",
+        scans=viewed_scans,
+        faces=f"{VIEWED}/{{person}}.npz",
+        manifest=f"{VIEWED}/{{person}}.json",
     output:
         pack=ensure("<results>/views/{person}.zip", non_empty=True),
         manifest=ensure("<results>/views/{person}.json", non_empty=True),

@@ -1,4 +1,7 @@
-"""Which files `imface_fit_one` is asked to fit: the key `input`, and what lies beside them."""
+"""Which files of the user's own are to be fitted, and what lies beside them.
+
+Scans for `imface_fit_one` (the key `input`) and a photo for `mofanerf_fit_photo` (`photo`).
+"""
 
 import difflib
 from collections.abc import Mapping, Sequence
@@ -14,6 +17,9 @@ SUFFIXES = (".obj", ".ply", ".stl", ".glb", ".xyz", ".npy")
 
 LANDMARKS = ".landmarks.txt"
 
+PHOTO_LANDMARKS, PHOTO_MASKS = (LANDMARKS, ".landmarks.npy"), (".mask.png",)
+"""Endings of the files beside a photo."""
+
 NO_INPUT = "(config: input is null; name the scan to fit: --config input=head.ply)"
 """Stands where a rule expects scans, so that the engine's message about what is missing says it."""
 
@@ -25,6 +31,49 @@ class RawScan:
     name: str
     scan: Path
     landmarks: Path | None
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A photo to be fitted; its landmarks and mask are files, or None."""
+
+    name: str
+    photo: Path
+    landmarks: Path | None
+    mask: Path | None
+
+
+def photo(config: Mapping[str, Any]) -> Photo | None:
+    """The photo that the keys ``photo``, ``photo_landmarks`` and ``photo_mask`` mean, or None.
+
+    Files beside the photo are taken where none is named. Opens nothing. Raises ConfigError where
+    a named file is not there, or there is neither a landmark file nor a detector.
+    """
+    if not config["photo"]:
+        for key in ("photo_landmarks", "photo_mask"):
+            if config[key]:
+                raise ConfigError(f"config: {key} is given without photo; name the photo too.")
+        return None
+    named = {key: config[key] for key in ("photo", "photo_landmarks", "photo_mask")}
+    named["mofanerf.photo.detector"] = config["mofanerf"]["photo"]["detector"]
+    for key, file in named.items():
+        if file and not Path(file).is_file():
+            raise ConfigError(f"config: {key}: {file} is not there.")
+    path = Path(named["photo"])
+    found = []
+    for file, endings in (
+        (named["photo_landmarks"], PHOTO_LANDMARKS),
+        (named["photo_mask"], PHOTO_MASKS),
+    ):
+        near = (path.with_name(path.stem + ending) for ending in endings)
+        found.append(Path(file) if file else next((p for p in near if p.is_file()), None))
+    if found[0] is None and not named["mofanerf.photo.detector"]:
+        raise ConfigError(
+            f"config: photo: {path} has no landmarks; expected {path.stem}{PHOTO_LANDMARKS[0]} "
+            "beside it (68 rows 'x y' in pixels), a file named by photo_landmarks, or a 68-point "
+            "network named by mofanerf.photo.detector."
+        )
+    return Photo(path.stem, path, *found)
 
 
 def raw_scans(given: str | Sequence[str] | None, landmarks: str | None) -> list[RawScan]:

@@ -69,6 +69,20 @@ def write_face_pack(path: str | Path, scans: Mapping[str, PreparedScan]) -> None
     write_npz(path, arrays)
 
 
+def write_scan_pack(path: str | Path, scans: Mapping[str, tuple[Mesh, Similarity]]) -> None:
+    """Write scans that are not registered, by expression, in the form of a face pack.
+
+    Each has its own triangles; :class:`FacePack` reads them as ``registered``.
+    """
+    arrays: dict[str, np.ndarray] = {}
+    for expression, (mesh, source_to_face) in scans.items():
+        prefix = f"{expression}/" if arrays else ""  # the pack's own triangles are the first scan's
+        arrays |= {f"{prefix}{key}": value for key, value in _connectivity(mesh).items()}
+        arrays[f"{expression}/vertices"] = mesh.vertices.astype(np.float32)
+        arrays[f"{expression}/source_to_face"] = source_to_face.matrix
+    write_npz(path, arrays)
+
+
 def _connectivity(mesh: Mesh) -> dict[str, np.ndarray]:
     arrays = {"faces": mesh.faces.astype(np.int32)}
     if mesh.uv is not None and mesh.faces_uv is not None:

@@ -33,6 +33,7 @@ TITLES = {
     "imface_random": "ImFace: people who do not exist",
     "imface_curves": "ImFace: training curves",
     "mofanerf_novel_views": "MoFaNeRF: held-out and new views",
+    "mofanerf_fit_photo": "MoFaNeRF: from a photo",
 }
 AGAIN = "Delete it to have it made again."
 

@@ -133,14 +133,20 @@ class TrainingSet:
             position += len(part)
         return chosen
 
-    def batch(self, seed: int, step: int, count: int, points: int) -> Batch:
-        """``points`` rows from a random place in each of the ``count`` scans of a step."""
+    def batch(
+        self, seed: int, step: int, count: int, points: int, part: slice = slice(None)
+    ) -> Batch:
+        """``points`` rows from a random place in each of the ``count`` scans of a step.
+
+        Only those of the scans in ``part`` are read, one process's share.
+        """
         chosen = self.scans_at(seed, step, count)
         draw = generator(seed, "imface", "blocks", str(step))
-        blocks = np.empty((count, points, 7), np.float32)
-        for block, (person, expression) in zip(blocks, chosen, strict=True):
+        starts = [int(draw.integers(self.packs[person].rows)) for person, _ in chosen][part]
+        chosen = chosen[part]
+        blocks = np.empty((len(chosen), points, 7), np.float32)
+        for block, start, (person, expression) in zip(blocks, starts, chosen, strict=True):
             pack = self.packs[person]
-            start = int(draw.integers(pack.rows))
             name = self.expressions[expression]
             if self.mirrored[person]:
                 block[:] = pack.block(mirror_image(name), start, points)

@@ -22,6 +22,7 @@ from facemill.imface.model import ImFace, save_model
 from facemill.training import loop
 from facemill.training.device import choose_device, seeded
 from facemill.training.loop import Recipe, TrainingRun, sources
+from facemill.training.processes import Processes, joined
 from facemill.training.settings import from_settings
 
 TERMS = [field.name for field in fields(LossWeights)]
@@ -45,7 +46,8 @@ def train(
     ``settings`` holds ``model`` and ``train`` (see config.py). Writes the model (safetensors), the
     history (CSV: step, seconds, learning rate, weighted loss terms averaged since the row before,
     and their sum ``total``) and the record of the run (JSON). ``work`` is where an interrupted run
-    is taken up again; it is removed at the end.
+    is taken up again; it is removed at the end. Under torchrun each process computes its share of a
+    step's scans, and the first one writes.
 
     Raises ConfigError for bad settings, DataError for bad samples, TrainingError on divergence.
     """
@@ -55,10 +57,14 @@ def train(
         data = data.with_mirror_images()
     steps = number_of_steps(config.train, len(data.scans))
     device = choose_device(config.train.device)
-    run = TrainingRun(work, fingerprint(config, data, device), device, threads)
-    with run.arithmetic():
-        model = initial_model(config, data).to(device)
-        run.train(Steps(data, config.train, steps, model, run.threads).recipe(), config.train)
+    with joined(device) as processes:
+        run = TrainingRun(work, fingerprint(config, data, device), device, threads, processes)
+        with run.arithmetic():
+            model = initial_model(config, data).to(device)
+            own = Steps(data, config.train, steps, model, run.threads, processes)
+            run.train(own.recipe(), config.train)
+    if not processes.first:
+        return
     facts = {"people": len(data.people), "scans": len(data.scans)}
     record = run.write_record(history_path, run_path, config, facts)
     present = {
@@ -135,8 +141,16 @@ class Steps:
     """ImFace's steps: what each reads, computes and changes."""
 
     def __init__(
-        self, data: TrainingSet, config: TrainConfig, steps: int, model: ImFace, threads: int
+        self,
+        data: TrainingSet,
+        config: TrainConfig,
+        steps: int,
+        model: ImFace,
+        threads: int,
+        processes: Processes = Processes(),  # noqa: B008 - frozen
     ) -> None:
+        self.processes = processes
+        self.part = processes.share(config.batch_scans, "imface.train.batch_scans")
         self.data, self.config, self.steps, self.model = data, config, steps, model
         self.device = model.template_landmarks.device
         self.at_once = config.at_once or points_at_once(self.device, threads)
@@ -162,7 +176,7 @@ class Steps:
     def batch(self, step: int) -> Batch:
         """Points of the scans that a step learns from."""
         config = self.config
-        return self.data.batch(config.seed, step, config.batch_scans, config.points)
+        return self.data.batch(config.seed, step, config.batch_scans, config.points, self.part)
 
     def update(self, step: int, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """One update of weights and codes; returns the weighted loss terms."""
@@ -173,5 +187,7 @@ class Steps:
         refine = self.model.config.detail_dim > 0 and step >= self.config.refine_from * self.steps
         batch = batch.to(self.device)
         terms = losses.backward(self.model, batch, self.config.weights, self.at_once, refine)
+        self.processes.mean_gradients(self.model.parameters())
         self.optimiser.step()
-        return terms
+        means = self.processes.mean(torch.stack(list(terms.values())))
+        return dict(zip(terms, means.unbind(), strict=True))

@@ -219,11 +219,17 @@ def _merge_identical(mesh: Mesh) -> Mesh:
     return Mesh(mesh.vertices[first[order]], rank[group.reshape(-1)][mesh.faces])
 
 
-def write_obj(path: str | Path, mesh: Mesh, material: str | None = None) -> None:
+def write_obj(
+    path: str | Path,
+    mesh: Mesh,
+    material: str | None = None,
+    colours: UInt8[np.ndarray, "v 3"] | None = None,
+) -> None:
     """Write an OBJ; coordinates to nine digits, so that float32 comes back exactly.
 
-    ``material`` is the file name of a texture image beside it: then ``<name>.obj.mtl`` is written
-    too and names that image.
+    ``colours`` stand behind the coordinates (0 to 1), as most programs read them, though no
+    standard has them. ``material`` is the file name of a texture image beside it: then
+    ``<name>.obj.mtl`` is written too and names that image.
     """
     path = Path(path)
     text = ""
@@ -231,7 +237,10 @@ def write_obj(path: str | Path, mesh: Mesh, material: str | None = None) -> None
         with writing(path.with_name(path.name + ".mtl")) as part:
             part.write_text(f"newmtl skin\nKd 1 1 1\nmap_Kd {material}\n", encoding="utf-8")
         text += f"mtllib {path.name}.mtl\nusemtl skin\n"
-    text += ("v %.9g %.9g %.9g\n" * len(mesh.vertices)) % tuple(mesh.vertices.ravel().tolist())
+    row, numbers = "v %.9g %.9g %.9g", mesh.vertices
+    if colours is not None:
+        row, numbers = row + " %.4f %.4f %.4f", np.concatenate([numbers, colours / 255.0], axis=1)
+    text += (f"{row}\n" * len(numbers)) % tuple(numbers.ravel().tolist())
     corner = mesh.faces + 1
     if mesh.uv is not None and mesh.faces_uv is not None:
         text += ("vt %.9g %.9g\n" * len(mesh.uv)) % tuple(mesh.uv.ravel().tolist())

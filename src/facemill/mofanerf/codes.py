@@ -46,11 +46,13 @@ def make_codes(
     """
     config = from_settings(CodesConfig, settings, "mofanerf.codes")
     index = load_index(index_path)
-    split = _draw_split(index, Path(views), config)
+    split, rendered = _draw_split(index, Path(views), config)
     people = [*split.train_people, *split.test_people]
     packs = {person: FacePack(Path(faces) / f"{person}.npz") for person in people}
     scans, mesh = _registered(packs, split)
-    allowed = {key: scan for key, scan in scans.items() if split.trains_on(*key)}
+    allowed = {
+        key: scan for key, scan in scans.items() if split.trains_on(*key) and key in rendered
+    }
     model = fit_face_model(allowed, split.expressions, mesh, config)
     rng = np.random.default_rng(config.seed)
     count = min(config.correspondence_points, len(model.mean))
@@ -75,8 +77,10 @@ def make_codes(
     )  # fmt: skip
 
 
-def _draw_split(index: Mapping[str, Any], views: Path, config: CodesConfig) -> ViewSplit:
-    """Hold out views and pairs among what was rendered."""
+def _draw_split(
+    index: Mapping[str, Any], views: Path, config: CodesConfig
+) -> tuple[ViewSplit, set[tuple[str, str]]]:
+    """Hold out views and pairs among what was rendered; and the (person, expression) rendered."""
     present, names, counted = [], None, set()
     for person in index["people"]:
         path = views / f"{person}.zip"
@@ -97,7 +101,7 @@ def _draw_split(index: Mapping[str, Any], views: Path, config: CodesConfig) -> V
     shown = [e for e in seen if any(e == expression for _, expression in present)]
     train = [p for p in index["split"]["train"] if p in counted]
     test = [p for p in index["split"]["test"] if p in counted]
-    return make_view_split(train, test, shown, names, present, config)
+    return make_view_split(train, test, shown, names, present, config), set(present)
 
 
 def _registered(

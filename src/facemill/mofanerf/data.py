@@ -79,14 +79,22 @@ class TrainingSet:
             position += len(part)
         return chosen
 
-    def batch(self, step: int, config: TrainConfig) -> Batch:
-        """The rays of a step, a random training view of each of its scans."""
-        rng = generator(config.seed, "mofanerf", "rays", str(step))
-        scans = self.scans_at(config.seed, step, config.images)
-        images = [self._image(scan, rng, config) for scan in scans]
-        origins, directions, guide, colour, mask = (np.stack(a) for a in zip(*images, strict=True))
+    def batch(self, step: int, config: TrainConfig, images: slice = slice(None)) -> Batch:
+        """The rays of a step, a random training view of each of its scans; or of some of them.
+
+        Each image has random numbers of its own, so that processes which share a step draw what
+        one alone would.
+        """
+        numbers = range(config.images)[images]
+        every = self.scans_at(config.seed, step, config.images)
+        scans = [every[number] for number in numbers]
+        draws = [
+            generator(config.seed, "mofanerf", "rays", str(step), str(number)) for number in numbers
+        ]
+        drawn = [self._image(s, rng, config) for s, rng in zip(scans, draws, strict=True)]
+        origins, directions, guide, colour, mask = (np.stack(a) for a in zip(*drawn, strict=True))
         count = min(config.correspondence_points, len(self.canonical))
-        rows = rng.integers(len(self.canonical), size=(len(scans), count))
+        rows = np.stack([rng.integers(len(self.canonical), size=count) for rng in draws])
         vertices = np.stack([self.vertices[s][r] for s, r in zip(scans, rows, strict=True)])
         person, expression = torch.tensor(scans).unbind(-1)
         arrays = (origins, directions, guide, colour, mask, vertices, self.canonical[rows])

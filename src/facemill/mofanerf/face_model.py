@@ -56,6 +56,19 @@ class FaceModel:
         vertices = vertices + np.tensordot(z[: len(part)], part, 1)
         return Mesh(vertices, self.faces, self.uv, self.faces_uv)
 
+    def blend(self, z: Float[np.ndarray, " k"], mix: Float[np.ndarray, " e"]) -> Mesh:
+        """The surface for a mix of expressions: neutral, and each one's change times its weight.
+
+        One weight of 1 and no other is :meth:`predict`.
+        """
+        z, mix = np.asarray(z[: len(self.basis)], np.float32), np.asarray(mix, np.float32)
+        vertices = self.mean + np.tensordot(z, self.basis, 1)
+        for row in np.flatnonzero(mix):
+            part = self.expression_basis[row]
+            change = self.shift[row] + np.tensordot(z[: len(part)], part, 1)
+            vertices = vertices + mix[row] * change
+        return Mesh(vertices, self.faces, self.uv, self.faces_uv)
+
 
 def fit_face_model(
     scans: Mapping[tuple[str, str], Float[np.ndarray, "v 3"]],
@@ -131,6 +144,13 @@ class CodesFile:
 
     def __contains__(self, name: str) -> bool:
         return name in self._names
+
+    @property
+    def training_scans(self) -> list[tuple[str, str]]:
+        """(person, expression) of the scans that the face model was made of."""
+        start = "correspondence/"
+        names = [n.removeprefix(start) for n in self._names if n.startswith(start)]
+        return sorted((p, e) for p, slash, e in (name.partition("/") for name in names) if slash)
 
     def array(self, name: str) -> np.ndarray:
         """One array by its name; an unknown one is a DataError."""

@@ -1,10 +1,11 @@
 """Trained weights and codes together: whoever and whatever is wanted, ready to be rendered."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float32, UInt8
 
 from facemill.errors import DataError
 from facemill.files import sha256
@@ -16,6 +17,20 @@ from facemill.mofanerf.model import Codes, load_model
 from facemill.mofanerf.render import Image, render_image
 from facemill.mofanerf.surface import expected_depth
 from facemill.render.cameras import Camera
+
+
+@dataclass(frozen=True)
+class FaceCodes:
+    """The numbers that draw one face.
+
+    ``mix`` weighs the trained expressions in the predicted surface, round which rays are sampled;
+    the field itself hears ``expression`` (not yet modulated) alone.
+    """
+
+    shape: Float32[np.ndarray, "50"]
+    expression: Float32[np.ndarray, " e"]
+    appearance: Float32[np.ndarray, " a"]
+    mix: Float32[np.ndarray, " n"]
 
 
 class Faces:
@@ -70,3 +85,36 @@ class Faces:
         return render_image(
             self.model, camera, self.condition(person, expression), sampling, guide, rays_at_once
         )
+
+    def expression_codes(self) -> Float32[np.ndarray, "n e"]:
+        """The learned codes, in the order of ``expressions``."""
+        return self.model.expression_codes.detach().cpu().numpy()
+
+    def codes_of(self, person: str, expression: str) -> FaceCodes:
+        """A person of the codes file with a trained expression, as numbers."""
+        row = self.row(expression)
+        mix = np.zeros(len(self.expressions), np.float32)
+        mix[row] = 1.0
+        appearance = self.appearance(self.codes.texture(person))[0].cpu().numpy()
+        return FaceCodes(self.codes.shape(person), self.expression_codes()[row], appearance, mix)
+
+    @torch.no_grad()
+    def ready(self, codes: FaceCodes) -> Codes | Conditioned:
+        """Codes made ready for the field."""
+        parts = (codes.shape, codes.expression, codes.appearance)
+        return self.model.condition(*[torch.from_numpy(p)[None].to(self.device) for p in parts])
+
+    def surface_of(self, codes: FaceCodes) -> Mesh:
+        """The surface that the linear model expects of codes (mm, face frame)."""
+        return self.surfaces.blend(codes.shape, codes.mix)
+
+    def draw(
+        self,
+        codes: FaceCodes,
+        camera: Camera,
+        sampling: SamplingConfig,
+        rays_at_once: int = 4096,
+    ) -> Image:
+        """An image of any codes, along the surface that is expected of them."""
+        guide = expected_depth(self.surface_of(codes), camera, sampling.margin)
+        return render_image(self.model, camera, self.ready(codes), sampling, guide, rays_at_once)

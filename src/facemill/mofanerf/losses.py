@@ -8,6 +8,7 @@ from facemill.mofanerf.canonical import CanonicalField, Conditioned
 from facemill.mofanerf.config import LossWeights, SamplingConfig
 from facemill.mofanerf.data import Batch
 from facemill.mofanerf.model import Codes, MoFaNeRF
+from facemill.mofanerf.rays import Draw
 from facemill.mofanerf.render import Traced, trace
 
 
@@ -23,14 +24,16 @@ def opacity(seen: Tensor, mask: Tensor) -> Tensor:
     return -torch.where(mask, seen.log(), (1 - seen).log()).mean()
 
 
-def depth(traced: Traced, guide: Tensor, mask: Tensor) -> Tensor:
+def depth(traced: Traced, guide: Tensor, mask: Tensor, count: Tensor | None = None) -> Tensor:
     """Mean distance (scene units) of what a ray sees from the true surface (ours).
 
     Weighted by what stops the ray, so that fog before the surface costs as much as a wrong depth.
+    ``count`` is the number of rays that the mean is over, where it is not this mask's.
     """
     away = (traced.parameters - guide.unsqueeze(-1)).abs()
     along = (traced.fine.weights * away).sum(-1)
-    return (along * mask).sum() / mask.sum().clamp_min(1)
+    count = mask.sum() if count is None else count
+    return (along * mask).sum() / count.clamp_min(1)
 
 
 def correspondence(field: CanonicalField, batch: Batch, codes: Tensor) -> Tensor:
@@ -50,12 +53,14 @@ def terms(
     textures: Tensor,
     weights: LossWeights,
     sampling: SamplingConfig,
-    generator: torch.Generator,
+    generator: Draw,
+    on_head: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """All terms of a batch, each times its weight.
 
     ``shapes`` (p, 50) and ``textures`` (p, 3, s, s; 0 to 255) belong to the training people. A
-    texture goes through its network once, however many images show its person.
+    texture goes through its network once, however many images show its person. ``on_head`` is the
+    mean number of rays on the head where the batch is one of several processes'.
     """
     people, place = batch.person.unique(return_inverse=True)
     appearance = model.appearance(textures[people].float() / 255.0)[place]
@@ -63,7 +68,7 @@ def terms(
     traced = trace(model, batch.rays, codes, sampling, sampling.shell, generator)
     # Sums and logarithms stay in single precision whatever the networks compute in.
     with torch.autocast(batch.guide.device.type, enabled=False):
-        return weighted(model, batch, traced, codes, weights)
+        return weighted(model, batch, traced, codes, weights, on_head)
 
 
 def weighted(
@@ -72,6 +77,7 @@ def weighted(
     traced: Traced,
     codes: Codes | Conditioned,
     weights: LossWeights,
+    on_head: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """The terms of what was traced, each times its weight."""
     found = {
@@ -81,7 +87,7 @@ def weighted(
     if traced.coarse is not None:
         found["colour_coarse"] = weights.colour_coarse * colour(traced.coarse.colour, batch.colour)
     else:
-        found["depth"] = weights.depth * depth(traced, batch.guide, batch.mask)
+        found["depth"] = weights.depth * depth(traced, batch.guide, batch.mask, on_head)
     if isinstance(codes, Conditioned) and weights.correspondence:
         term = correspondence(model.fine, batch, codes.geometry.float())
         found["correspondence"] = weights.correspondence * term

@@ -6,6 +6,7 @@ distorted, so that one pinhole camera in the face frame (mm) still describes it 
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ import numpy as np
 from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 
+from facemill.data.inputs import PHOTO_LANDMARKS, PHOTO_MASKS
 from facemill.errors import DataError
 from facemill.files import write_json, writing
 from facemill.mesh.surface import Mesh
@@ -24,11 +26,8 @@ from facemill.mofanerf.photo_mask import estimate_mask, hull_mask
 from facemill.render.cameras import Camera, pinhole
 from facemill.render.views import DISTANCE, FOCAL, HEAD_CENTRE, SIZE
 
-LANDMARKS = (".landmarks.txt", ".landmarks.npy")
-"""Endings of the landmark file beside a photo."""
-
-MASKS = (".mask.png",)
-"""Endings of the mask file beside a photo."""
+FindLandmarks = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "68 2"]]
+"""From an upright photo to its 68 image points: a detector."""
 
 LEAST_EYES = 16.0
 """Pixels between the outer eye corners below which a face in a photo is too small."""
@@ -61,39 +60,40 @@ def prepare_photo(
     focal: float | None = None,
     limit: float = LIMIT,
     mesh: Mesh | None = None,
+    landmarks: str | Path | None = None,
+    mask: str | Path | None = None,
+    detect: FindLandmarks | None = None,
 ) -> PreparedPhoto:
     """Read a photo with the files beside it and bring it into the canonical frame.
 
     ``model_landmarks`` are 68 landmarks of the face frame (mm): of a mean face, or of the fitted
     one. ``focal`` in pixels of the photo; without it the file's, or a guess. ``limit`` is the
     largest pose residual as a share of the eyes' distance. With ``mesh`` (face frame, fitted or
-    mean) the light is estimated on its normals and taken out. Raises DataError for files that are
-    missing or wrong and GeometryError for landmarks that no pose explains.
+    mean) the light is estimated on its normals and taken out. ``landmarks`` and ``mask`` name files
+    that do not lie beside the photo; ``detect`` finds landmarks where there is no file.
+
+    Raises DataError for files that are missing or wrong and GeometryError for landmarks that no
+    pose explains.
     """
     photo = read_photo(path)
     height, width = photo.colour.shape[:2]
-    marks = beside(path, *LANDMARKS)
-    if marks is None:
-        raise DataError(
-            f"{path}: no landmarks beside it; expected {Path(path).stem}{LANDMARKS[0]} with 68 "
-            "rows 'x y' in pixels of the upright photo. Any 68-point detector gives them."
-        )
-    landmarks = read_landmarks(marks, width, height)
-    eyes = float(np.linalg.norm(landmarks[EYES[0]] - landmarks[EYES[1]]))
-    extent = float(np.ptp(landmarks, axis=0).max())
+    points, source = _landmarks(path, photo, landmarks, detect)
+    eyes = float(np.linalg.norm(points[EYES[0]] - points[EYES[1]]))
+    extent = float(np.ptp(points, axis=0).max())
     if max(eyes, extent / 2) < LEAST_EYES:
         raise DataError(
             f"{path}: the face is {extent:.0f} pixels large; expected at least "
             f"{2 * LEAST_EYES:.0f}. Give a larger photo."
         )
     intrinsics = pinhole(focal or photo.focal, width, height)
-    pose = require_pose(fit_pose(landmarks, model_landmarks, intrinsics, width, height), str(marks))
-    mask, mask_from = _mask(path, photo, landmarks)
+    pose = fit_pose(points, model_landmarks, intrinsics, width, height)
+    pose = require_pose(pose, source, limit)
+    head, mask_from = _mask(path, photo, points, mask)
     move, camera = canonical(pose.camera, size)
     prepared = PreparedPhoto(
-        *_moved(photo.colour, mask, move, size),
+        *_moved(photo.colour, head, move, size),
         camera=camera,
-        landmarks=landmarks @ move[:, :2].T + move[:, 2],
+        landmarks=points @ move[:, :2].T + move[:, 2],
         pose=pose,
         focal_known=focal is not None or photo.focal_known,
         mask_from=mask_from,
@@ -182,12 +182,31 @@ def description(prepared: PreparedPhoto) -> dict[str, Any]:
     }
 
 
-def _mask(
-    path: str | Path, photo: Photo, landmarks: Float[np.ndarray, "68 2"]
-) -> tuple[Bool[np.ndarray, "h w"], str]:
-    """The head's pixels: from the file beside, the photo's alpha, or an estimate."""
+def _landmarks(
+    path: str | Path, photo: Photo, named: str | Path | None, detect: FindLandmarks | None
+) -> tuple[Float[np.ndarray, "68 2"], str]:
+    """The photo's 68 image points, and the file (or photo and detector) that they are from."""
     height, width = photo.colour.shape[:2]
-    file = beside(path, *MASKS)
+    file = named or beside(path, *PHOTO_LANDMARKS)
+    if file is not None:
+        return read_landmarks(file, width, height), str(file)
+    if detect is not None:
+        return detect(photo.colour), f"{path} (detected landmarks)"
+    raise DataError(
+        f"{path}: no landmarks beside it; expected {Path(path).stem}{PHOTO_LANDMARKS[0]} with 68 "
+        "rows 'x y' in pixels of the upright photo. Any 68-point detector gives them."
+    )
+
+
+def _mask(
+    path: str | Path,
+    photo: Photo,
+    landmarks: Float[np.ndarray, "68 2"],
+    named: str | Path | None,
+) -> tuple[Bool[np.ndarray, "h w"], str]:
+    """The head's pixels: from a file, the photo's alpha, or an estimate."""
+    height, width = photo.colour.shape[:2]
+    file = named or beside(path, *PHOTO_MASKS)
     if file is not None:
         mask, source = read_mask(file, width, height), "file"
     elif photo.alpha is not None and photo.alpha.min() < 128 <= photo.alpha.max():

@@ -56,7 +56,10 @@ def estimate_mask(
     soft = ndimage.zoom(
         mask.astype(float), (height / mask.shape[0], width / mask.shape[1]), order=1
     )
-    return soft > 0.5
+    # Pixels on the outline are of both; those of the face alone shall be fitted.
+    return ndimage.binary_erosion(soft > 0.5, border_value=1) | hull_mask(
+        landmarks, (height, width)
+    )
 
 
 def hull_mask(points: Float[np.ndarray, "n 2"], shape: tuple[int, int]) -> Bool[np.ndarray, "h w"]:

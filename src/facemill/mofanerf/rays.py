@@ -48,6 +48,26 @@ class Rays:
         return Rays(*[getattr(self, name).to(device) for name in vars(self)])
 
 
+@dataclass(frozen=True)
+class Share:
+    """Random numbers for some of a step's images, as if all of them were drawn at once."""
+
+    generator: torch.Generator
+    images: slice
+    total: int
+
+
+Draw = torch.Generator | Share
+"""Where random samples come from."""
+
+
+def uniform(shape: tuple[int, ...], draw: Draw) -> Float[Tensor, "..."]:
+    """Numbers from 0 to 1 on the CPU; images are the first dimension."""
+    if isinstance(draw, torch.Generator):
+        return torch.rand(shape, generator=draw)
+    return torch.rand((draw.total, *shape[1:]), generator=draw.generator)[draw.images]
+
+
 def pixel_rays(
     camera: Camera, pixels: Int[np.ndarray, " n"]
 ) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
@@ -63,14 +83,14 @@ def stratified(
     near: Float[Tensor, "*r"],
     far: Float[Tensor, "*r"],
     count: int,
-    generator: torch.Generator | None = None,
+    generator: Draw | None = None,
 ) -> Float[Tensor, "*r s"]:
     """One parameter in each of ``count`` equal parts of [near, far]: drawn, or the middle."""
     shape = (*near.shape, count)
     within = (
         torch.full(shape, 0.5, device=near.device)
         if generator is None
-        else torch.rand(shape, generator=generator).to(near.device)
+        else uniform(shape, generator).to(near.device)
     )
     share = (torch.arange(count, device=near.device) + within) / count
     return near.unsqueeze(-1) + (far - near).unsqueeze(-1) * share
@@ -80,7 +100,7 @@ def importance(
     parameters: Float[Tensor, "*r s"],
     weights: Float[Tensor, "*r s"],
     count: int,
-    generator: torch.Generator | None = None,
+    generator: Draw | None = None,
 ) -> Float[Tensor, "*r n"]:
     """Parameters drawn from the coarse weights, by inverting their distribution (release).
 
@@ -95,7 +115,7 @@ def importance(
     wanted = (
         torch.linspace(0, 1, count, device=parameters.device).expand(shape)
         if generator is None
-        else torch.rand(shape, generator=generator).to(parameters.device)
+        else uniform(shape, generator).to(parameters.device)
     ).contiguous()
     right = torch.searchsorted(below.contiguous(), wanted, right=True)
     right = right.clamp(1, below.shape[-1] - 1)
@@ -115,16 +135,18 @@ def through_sphere(rays: Rays, radius: float) -> tuple[Float[Tensor, "b r"], Flo
     return middle - half, middle + half
 
 
+@torch.no_grad()
 def guided(
     rays: Rays,
     config: SamplingConfig,
     half_width: float,
-    generator: torch.Generator | None = None,
+    generator: Draw | None = None,
 ) -> tuple[Float[Tensor, "b r s"], Float[Tensor, "b r"]]:
     """The fast profile's samples in rising order, and where the last interval ends.
 
     Most lie within ``half_width`` mm of the expected surface, some are spread over the whole head.
-    A ray without an expected surface has all of them spread.
+    A ray without an expected surface has all of them spread. Where a sample lies is nobody's
+    gradient, as everywhere else: rays may belong to a pose that is being fitted.
     """
     near, far = through_sphere(rays, config.radius / UNIT)
     known = rays.guide.isfinite()

@@ -13,6 +13,7 @@ from facemill.mofanerf.config import SamplingConfig
 from facemill.mofanerf.model import Codes, MoFaNeRF, macs_per_point
 from facemill.mofanerf.rays import (
     UNIT,
+    Draw,
     Rays,
     guided,
     importance,
@@ -53,7 +54,7 @@ def trace(
     codes: Codes | Conditioned,
     config: SamplingConfig,
     half_width: float,
-    generator: torch.Generator | None = None,
+    generator: Draw | None = None,
     cost: Cost | None = None,
 ) -> Traced:
     """Render rays: coarse and fine as published, or in a shell round the expected surface.

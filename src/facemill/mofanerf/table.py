@@ -14,6 +14,7 @@ log = logging.getLogger(__name__)
 SEEN = "training people, held-out views"
 PAIRS = "training people, held-out pairs"
 UNSEEN = "unseen people"
+ONE_IMAGE = "unseen people, novel views from one image"
 COST = "cost of a frame"
 REFERENCE = "agreement with a dense reference"
 
@@ -50,7 +51,7 @@ def table(scores: Sequence[str | Path], out: str | Path) -> list[Row]:
         groups.setdefault((s.system, s.method, s.split, s.metric, s.unit), []).append(s.value)
     rows = [Row(*group, statistics.fmean(of), len(of)) for group, of in groups.items()]
     write_table(out, rows)
-    costs = ("network_calls_per_ray", "frame_gmac", "frame_seconds", "peak_memory")
+    costs = ("network_calls_per_ray", "frame_gmac", "frame_seconds", "fit_seconds", "peak_memory")
     metrics = ("psnr", "psnr_masked", "ssim", "ssim_masked", *costs, "reference_agreement")
     log.info("%s\n\n%s", out, as_markdown(rows, (*metrics, "evaluations_saved")))
     return rows

@@ -21,10 +21,12 @@ from facemill.mofanerf.config import LossWeights, TrainConfig, TrainSettings
 from facemill.mofanerf.data import Batch, TrainingSet, open_training_set
 from facemill.mofanerf.model import MoFaNeRF, save_model
 from facemill.mofanerf.preview import write_preview
+from facemill.mofanerf.rays import Share
 from facemill.randomness import derived_seed
 from facemill.training import loop
 from facemill.training.device import choose_device, seeded
 from facemill.training.loop import Recipe, TrainingRun, sources
+from facemill.training.processes import Processes, joined
 from facemill.training.settings import from_settings
 
 log = logging.getLogger(__name__)
@@ -48,18 +50,22 @@ def train(
     ``settings`` holds ``model`` and ``train`` (see config.py). Writes the model (safetensors), the
     history (CSV: step, seconds, learning rate, weighted loss terms averaged since the row before,
     their sum ``total``) and the record of the run (JSON). ``work`` is where an interrupted run is
-    taken up again, and where ``preview.png`` lies meanwhile; it is removed at the end.
+    taken up again, and where ``preview.png`` lies meanwhile; it is removed at the end. Under
+    torchrun each process computes its share of a step's images, and the first one writes.
 
     Raises ConfigError for bad settings, DataError for bad input, TrainingError on divergence.
     """
     config = from_settings(TrainSettings, settings, "mofanerf")
     data = open_training_set(codes, split, views, config.model.texture_size)
     device = choose_device(config.train.device)
-    run = TrainingRun(work, fingerprint(config, data, device), device, threads)
-    with run.arithmetic(), without_denormals():
-        model = initial_model(config, data).to(device)
-        steps = Steps(data, config.train, model, Path(work) / "preview.png")
-        run.train(steps.recipe(), config.train)
+    with joined(device) as processes:
+        run = TrainingRun(work, fingerprint(config, data, device), device, threads, processes)
+        with run.arithmetic(), without_denormals():
+            model = initial_model(config, data).to(device)
+            steps = Steps(data, config.train, model, Path(work) / "preview.png", processes)
+            run.train(steps.recipe(), config.train)
+    if not processes.first:
+        return
     facts = {
         "people": len(data.packs),
         "scans": len(data.pairs),
@@ -160,8 +166,15 @@ class Steps:
     """MoFaNeRF's steps: what each reads, computes and changes."""
 
     def __init__(
-        self, data: TrainingSet, config: TrainConfig, model: MoFaNeRF, preview: Path
+        self,
+        data: TrainingSet,
+        config: TrainConfig,
+        model: MoFaNeRF,
+        preview: Path,
+        processes: Processes = Processes(),  # noqa: B008 - frozen
     ) -> None:
+        self.processes = processes
+        self.images = processes.share(config.images, "mofanerf.train.images")
         self.data, self.config, self.model, self.preview = data, config, model, preview
         self.device = model.expression_codes.device
         self.optimiser = make_optimiser(model, config)
@@ -177,7 +190,7 @@ class Steps:
             steps=self.config.steps,
             learning_rate=self.config.learning_rate,
             decay=lambda step: decay(self.config, step),
-            batch=lambda step: self.data.batch(step, self.config),
+            batch=lambda step: self.data.batch(step, self.config, self.images),
             update=self.update,
             terms=TERMS,
             kept=kept,
@@ -196,26 +209,32 @@ class Steps:
         draw = torch.Generator().manual_seed(
             derived_seed(config.seed, "mofanerf", "samples", str(step))
         )
+        batch = batch.to(self.device)
         with self._autocast():
             found = losses.terms(
                 self.model,
-                batch.to(self.device),
+                batch,
                 self.shapes,
                 self.textures,
                 config.weights,
                 config.sampling,
-                draw,
+                Share(draw, self.images, config.images),
+                self.processes.mean(batch.mask.sum().float()),
             )
-        loss = torch.stack(list(found.values())).sum()
-        if not math.isfinite(loss.item()):
-            return found  # the loop ends here; gradients of lookups at no place would end Python
-        loss.backward()
+        own = torch.stack(list(found.values()))
+        means = self.processes.mean(own)
+        shared = dict(zip(found, means.unbind(), strict=True))
+        if not math.isfinite(means.sum().item()):
+            return shared  # the loop ends here; gradients of lookups at no place would end Python
+        own.sum().backward()
+        self.processes.mean_gradients(self.model.parameters())
         self.optimiser.step()
         if config.ema:
             self.average.follow(self.model, average_decay(config, step))
-        if config.preview_every and (step + 1) % config.preview_every == 0:
+        due = config.preview_every and (step + 1) % config.preview_every == 0
+        if due and self.processes.first:
             self._draw_preview(step + 1)
-        return found
+        return shared
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         """bfloat16 in the networks on GPUs that compute with it."""

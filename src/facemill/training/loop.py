@@ -25,6 +25,7 @@ from facemill.files import content_hash, write_json, writing
 from facemill.training.checkpoint import Checkpoints
 from facemill.training.device import reproducible
 from facemill.training.history import History
+from facemill.training.processes import Processes
 from facemill.training.progress import Progress
 from facemill.training.record import device_name, peak_memory_mb, versions
 from facemill.training.settings import to_settings
@@ -75,7 +76,7 @@ class TrainingRun:
 
     ``fingerprint`` says what the weights depend on (see :func:`fingerprint`). A resumed run keeps
     the number of threads it began with: sums are split by thread, and the last bits of the weights
-    depend on it.
+    depend on it. Of several ``processes`` all take up the same state, and the first one writes.
     """
 
     def __init__(
@@ -84,9 +85,14 @@ class TrainingRun:
         fingerprint: Mapping[str, Any],
         device: torch.device,
         threads: int | None = None,
+        processes: Processes = Processes(),  # noqa: B008 - frozen
     ) -> None:
-        self.device = device
+        self.device, self.processes = device, processes
+        if not processes.first:
+            processes.wait()  # until the first one has emptied a folder of another run
         self.checkpoints = Checkpoints(work, dict(fingerprint))
+        if processes.first:
+            processes.wait()
         self.threads = threads or torch.get_num_threads()
         self.step = self.since_row = self.times_resumed = 0
         self.seconds = 0.0
@@ -95,6 +101,12 @@ class TrainingRun:
             begun = int(self._state["threads"])
             log.info("going on with %d threads, as begun, not %d", begun, self.threads)
             self.threads = begun
+        if self._state is not None and self._state["processes"] != processes.count:
+            log.info(
+                "begun with %d processes, going on with %d: the same weights up to rounding",
+                self._state["processes"],
+                processes.count,
+            )
 
     def arithmetic(self) -> AbstractContextManager[None]:
         """The block in which everything is computed, first weights included."""
@@ -108,9 +120,11 @@ class TrainingRun:
         as a value is not finite.
         """
         self._resume(recipe)
-        columns = ["seconds", "learning_rate", "total", *self.sums]
-        self.history = History(self.checkpoints.folder / "history.csv", columns, self.step)
-        progress = Progress(recipe.key.replace(".", "_"), recipe.steps, self.step)
+        writes = self.processes.first
+        if writes:
+            columns = ["seconds", "learning_rate", "total", *self.sums]
+            self.history = History(self.checkpoints.folder / "history.csv", columns, self.step)
+            progress = Progress(recipe.key.replace(".", "_"), recipe.steps, self.step)
         saved = began = time.monotonic()
         before = self.seconds
         for batch in read_ahead(recipe.batch, self.step, recipe.steps):
@@ -118,6 +132,8 @@ class TrainingRun:
             self.step += 1
             now = time.monotonic()
             self.seconds = before + now - began
+            if not writes:
+                continue
             if self.step % pace.log_every == 0 or self.step == recipe.steps:
                 self._write_row(recipe)
             progress.update(self.step, f"loss {loss:.4g}")
@@ -125,7 +141,8 @@ class TrainingRun:
             if due and self.step < recipe.steps:
                 self.checkpoints.save(self.step, self._state_of(recipe))
                 saved = time.monotonic()
-        progress.close()
+        if writes:
+            progress.close()
 
     def write_record(
         self,
@@ -145,6 +162,7 @@ class TrainingRun:
             "seconds": round(self.seconds, 3),
             "times_resumed": self.times_resumed,
             "device": device_name(self.device),
+            "processes": self.processes.count,
             "threads": self.threads,
             "peak_memory_mb": round(peak_memory_mb(self.device), 1),
             "versions": versions(),
@@ -191,12 +209,19 @@ class TrainingRun:
             "seconds": self.seconds,
             "times_resumed": self.times_resumed,
             "threads": self.threads,
+            "processes": self.processes.count,
         }
 
     def _resume(self, recipe: Recipe) -> None:
         """Take the checkpoint's state up, or begin at step 0."""
         self.sums = dict.fromkeys([*recipe.terms, *recipe.beside], 0.0)
         state, self._state = self._state, None
+        begun = torch.tensor(float(0 if state is None else state["step"]), device=self.device)
+        if not torch.equal(self.processes.mean(begun), begun):
+            raise TrainingError(
+                f"{self.checkpoints.folder}: the processes found different checkpoints in it; "
+                "expected a folder on a disk that all of them share. Name such a one."
+            )
         if state is None:
             return
         for name, part in recipe.kept.items():

@@ -1,5 +1,6 @@
 """Trained networks on disk: safetensors, and as JSON in the metadata what is needed to use them."""
 
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import safetensors
 import safetensors.torch
+import torch
 from torch import Tensor, nn
 
 from facemill.errors import DataError
@@ -15,11 +17,19 @@ from facemill.files import require_file, writing
 METADATA = "facemill"  # the entry of the file's metadata that holds ours, as JSON text
 
 
+CHECKSUM = "tensors_sha256"
+"""Key of that text: checksum of the tensors, so that a file altered on its way is noticed."""
+
+
 def write_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, Any]) -> None:
-    """Write a network's tensors and ``metadata`` (anything JSON can hold, ``format`` in it)."""
+    """Write a network's tensors and ``metadata`` (anything JSON can hold, ``format`` in it).
+
+    A checksum of the tensors is added.
+    """
     tensors = {
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
+    metadata = {**metadata, CHECKSUM: checksum(tensors)}
     with writing(path) as part:  # one entry only: several would be written in random order
         safetensors.torch.save_file(tensors, part, metadata={METADATA: json.dumps(metadata)})
 
@@ -29,8 +39,8 @@ def read_weights(
 ) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Metadata and tensors (on the CPU) of a file that :func:`write_weights` wrote.
 
-    Raises DataError for a missing or truncated file, with ``hint``, and for one whose format is not
-    ``form``, with ``origin``, which says what file is wanted.
+    Raises DataError for a missing, truncated or altered file, with ``hint``, and for one whose
+    format is not ``form``, with ``origin``, which says what file is wanted.
     """
     require_file(path, hint)
     try:
@@ -43,7 +53,23 @@ def read_weights(
         raise DataError(
             f"{path}: weights of {metadata.get('format')!r}, expected {form!r}. {origin}"
         )
+    expected, found = metadata.pop(CHECKSUM, None), checksum(tensors)
+    if expected not in (None, found):
+        raise DataError(
+            f"{path}: its weights have the checksum {found[:12]}, the file says "
+            f"{str(expected)[:12]}: it was damaged or altered. {hint}"
+        )
     return metadata, tensors
+
+
+def checksum(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and values (on the CPU)."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        value = tensors[name].contiguous()
+        digest.update(f"{name}\0{value.dtype}\0{tuple(value.shape)}\0".encode())
+        digest.update(value.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def fill(model: nn.Module, tensors: Mapping[str, Tensor], path: str | Path, hint: str) -> None:

@@ -1,0 +1,35 @@
+"""Draw people who were fitted from one image each: image, mean face, fit, other views.
+
+In: the model, its codes, the views, fits with their reports. Out: a picture.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+import facemill.command
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", type=Path, required=True, help="model.safetensors")
+    parser.add_argument("--codes", type=Path, required=True, help="codes.npz")
+    parser.add_argument("--views", type=Path, required=True, help="folder of <person>.zip")
+    parser.add_argument("--fits", type=Path, nargs="+", default=[], help="fits (.npz)")
+    parser.add_argument(
+        "--settings", type=json.loads, default={}, help='JSON: {"novel_views": ...}'
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--out", type=Path, required=True, help="picture (.png) to write")
+
+
+def main(args: argparse.Namespace) -> None:
+    import torch
+
+    from facemill.mofanerf.fit_figures import fit_figure
+
+    torch.set_num_threads(args.threads)
+    fit_figure(args.model, args.codes, args.views, args.fits, args.settings, args.out)
+
+
+if __name__ == "__main__":
+    facemill.command.run(__doc__, add_arguments, main)

@@ -20,6 +20,7 @@ from facemill.mofanerf.export import (
     distances,
     export_mesh,
     largest_part,
+    seen_part,
     without_rim,
 )
 from facemill.mofanerf.faces import FaceCodes, Faces
@@ -57,7 +58,7 @@ class BallFaces(Faces):
 
 
 CODES = FaceCodes(*[np.zeros(n, np.float32) for n in (50, 30, 256, 1)])
-CONFIG = MeshConfig(resolution=96)
+CONFIG = MeshConfig(resolution=96, seen=False)
 
 
 def test_a_ball_s_level_set_is_the_ball_without_its_inside():
@@ -82,6 +83,18 @@ def test_an_open_surface_has_no_mesh_beyond_its_edge():
     assert made.mesh.vertices[:, 2].min() > HEAD_CENTRE[2] - 8
     radii = np.linalg.norm(made.mesh.vertices - HEAD_CENTRE, axis=1)
     assert np.abs(radii - RADIUS).max() < 2 * 170.0 / 95
+
+
+def test_what_no_camera_sees_is_left_out():
+    """Of a ball, what faces none of the cameras from ear to ear: a cap at the back."""
+    ball = icosphere(RADIUS)
+    kept = seen_part(ball).vertices
+    back = (ball.vertices[:, 2] - HEAD_CENTRE[2]) / RADIUS < -0.98
+    assert (
+        back.any()
+        and (ball.vertices[:, 2] > HEAD_CENTRE[2]).sum() == (kept[:, 2] > HEAD_CENTRE[2]).sum()
+    )
+    assert (kept[:, 2] - HEAD_CENTRE[2]).min() / RADIUS > -0.98
 
 
 def test_a_closed_surface_has_no_rim():

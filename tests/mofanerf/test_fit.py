@@ -132,7 +132,7 @@ def test_landmarks_lead_the_pose_and_let_go(faces, known):
     first, led = (
         fit_image(faces, image, None, guess, seen, how).report for how in (before, recipe)
     )
-    assert led["landmark_residual_pixels"] < 0.5 < 2.0 < first["landmark_residual_pixels"]
+    assert led["landmark_residual_pixels"] < 1.0 < 2.0 < first["landmark_residual_pixels"]
     assert "landmarks" in first["losses"]
     assert "landmarks" not in led["losses"]  # gone at half time
 

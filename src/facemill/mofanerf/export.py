@@ -15,6 +15,7 @@ import igl
 import numpy as np
 import torch
 from jaxtyping import UInt8
+from scipy.ndimage import maximum_filter
 
 from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, GeometryError
@@ -22,7 +23,7 @@ from facemill.files import write_json
 from facemill.mesh.closing import parts
 from facemill.mesh.crop import without_unused_vertices
 from facemill.mesh.distance import distance_to_mesh
-from facemill.mesh.frames import FACE_TO_MOFANERF
+from facemill.mesh.frames import FACE_TO_MOFANERF, HEAD_CENTRE
 from facemill.mesh.grid import Grid
 from facemill.mesh.io import write_obj, write_ply
 from facemill.mesh.isosurface import Field, extract
@@ -30,9 +31,17 @@ from facemill.mesh.normals import face_normals_and_areas
 from facemill.mesh.sampling import sample_surface
 from facemill.mesh.surface import Mesh
 from facemill.mofanerf.faces import FaceCodes, Faces
-from facemill.render.raycast import vertex_normals
+from facemill.render.cameras import orbit
+from facemill.render.raycast import RayScene, vertex_normals
+from facemill.render.views import DISTANCE, FOCAL, SIZE
 from facemill.training.device import choose_device, keep_freed_memory
 from facemill.training.settings import from_settings
+
+YAWS, PITCHES, SIDE = range(-90, 91, 30), (-30, 0, 30), 256
+"""Degrees and pixels of the cameras between which a head is shown in training."""
+
+GRAZING = 0.3
+"""Least cosine between a normal and the way to a camera that sees more than an outline there."""
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +55,7 @@ class MeshConfig:
     outside: float = 12.0  # mm before the predicted surface in which the field is asked
     inside: float = 6.0  # mm behind it
     radius: float = 170.0  # mm round the head's centre
+    seen: bool = True  # without what no camera of the published grid sees: the back of the head
     points_at_once: int = 32768  # points in one call of the field; bounds memory
     samples: int = 20000  # points on the mesh whose distances to the source mesh are told
 
@@ -81,6 +91,8 @@ def density_mesh(faces: Faces, codes: FaceCodes, config: MeshConfig = MeshConfig
     vertices = FACE_TO_MOFANERF.inverse().apply(found.mesh.vertices)
     whole = Mesh(vertices, found.mesh.faces)
     mesh = largest_part(without_rim(whole, predicted))
+    if config.seen:
+        mesh = largest_part(seen_part(mesh))
     return DensityMesh(mesh, vertex_colours(faces, codes, mesh, config))
 
 
@@ -141,6 +153,28 @@ def without_rim(mesh: Mesh, predicted: Mesh) -> Mesh:
         beyond |= open_edge[which, number] & (away < 1e-3)
     kept = mesh.faces[~beyond[mesh.faces].any(axis=1)]
     return without_unused_vertices(Mesh(mesh.vertices, kept))
+
+
+def seen_part(mesh: Mesh) -> Mesh:
+    """The triangles of a head that some camera between the profiles sees, not at a grazing angle.
+
+    Training views stand from one ear to the other; behind them the field was shown nothing.
+    """
+    scene, seen = RayScene(mesh.vertices, mesh.faces), np.zeros(len(mesh.vertices), bool)
+    normals = vertex_normals(mesh.vertices, mesh.faces)
+    for yaw in YAWS:
+        for pitch in PITCHES:
+            camera = orbit(yaw, pitch, DISTANCE, FOCAL * SIDE / SIZE, SIDE, SIDE, HEAD_CENTRE)
+            hits = scene.see(camera)
+            depth = hits.scatter(hits.distance.astype(np.float32)).reshape(SIDE, SIDE)
+            depth = maximum_filter(depth, 3)  # a vertex projects between pixels
+            points, away = camera.project(mesh.vertices)
+            column, row = np.clip(points.astype(int), 0, SIDE - 1).T
+            towards = camera.centre - mesh.vertices
+            towards /= np.linalg.norm(towards, axis=1, keepdims=True)
+            facing = (towards * normals).sum(axis=1) > GRAZING
+            seen |= facing & (away <= depth[row, column] + 0.5)
+    return without_unused_vertices(Mesh(mesh.vertices, mesh.faces[seen[mesh.faces].all(axis=1)]))
 
 
 def largest_part(mesh: Mesh) -> Mesh:

@@ -22,6 +22,7 @@ FIGURES = (
     "imface_random",
     "imface_curves",
     "mofanerf_novel_views",
+    "mofanerf_refine_figure",
 )
 
 
@@ -55,6 +56,7 @@ def test_mofanerf_is_measured_beside_its_baselines(smoke):
         rows = list(csv.DictReader(file))
     masked = [row for row in rows if row["metric"] == "psnr_masked"]
     methods = {"fast", "mean_face", "nearest_view", "textured_mesh"}
+    methods |= {"fast_half_size", "fast_refined"}
     assert {row["method"] for row in masked} == methods
     assert {row["split"] for row in masked} == {"training people, held-out views", "unseen people"}
     assert all(5 < float(row["value"]) < 60 for row in masked)

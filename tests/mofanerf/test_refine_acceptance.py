@@ -32,7 +32,7 @@ def scores(tmp_path_factory):
     from dataclasses import replace
 
     folder = tmp_path_factory.mktemp("refiner")
-    packs = {p: render_views(folder, p, 96, pitches=(0, 15), yaws=10) for p in (*TRAIN, *TEST)}
+    packs = {p: render_views(folder, p, 96, yaws=20) for p in (*TRAIN, *TEST)}
     split = Split(TRAIN, TEST, ("1_neutral",), (), seed=0, hash="")
     split = replace(split, hash=content_hash(split)).as_json()
     about = {"dataset": "demo", "expressions": ["1_neutral"], "people": {}}
@@ -49,7 +49,7 @@ def scores(tmp_path_factory):
     found = {}
     for person in TEST:
         keys = [key for key in held_out.keys if key.person == person]
-        for method, _, metric, value in scan_scores(refiner, held_out, keys, turn=18.0):
+        for method, _, metric, value in scan_scores(refiner, held_out, keys, turn=9.0):
             found.setdefault((method, metric), []).append(value)
     return {key: float(np.mean(values)) for key, values in found.items()}
 

@@ -13,7 +13,7 @@ from facemill.mofanerf.faces import Faces
 from facemill.mofanerf.model import MoFaNeRF, save_model
 from facemill.mofanerf.pairs import PairPack
 from facemill.mofanerf.refine_config import PairsSettings, RefinePairsConfig
-from facemill.mofanerf.refine_pairs import make_pairs, seen_surface, training_keys
+from facemill.mofanerf.refine_pairs import SeenSurface, make_pairs, training_keys
 from facemill.mofanerf.splits import read_view_split
 from facemill.render.reprojection import View, reprojection_error
 from facemill.render.view_pack import ViewPack
@@ -59,7 +59,7 @@ def test_training_pairs_are_what_the_field_was_trained_on_at_half_size(packs, re
         for person in split.train_people
     )
     pair = pack.read(pack.keys[0])
-    assert pair.coarse.shape == (16, 16, 3) and pair.surface.shape == (16, 16, 4)
+    assert pair.coarse.shape == (16, 16, 3) and pair.surface.shape == (32, 32, 4)
     with ViewPack(rendered.views / f"{pack.keys[0].person}.zip") as views:
         image = views.image(*pack.keys[0][1:])
     assert np.array_equal(pair.truth, image * (image[..., 3:] > 0))
@@ -106,7 +106,8 @@ def test_surface_channels_show_a_face_that_looks_at_the_camera(rendered, field):
     person = split.train_people[0]
     with ViewPack(rendered.views / f"{person}.zip") as views:
         camera = views.camera("0_3")
-    seen = seen_surface(faces.surface(person, split.expressions[0]), camera).astype(float)
+    surface = SeenSurface(faces.surface(person, split.expressions[0]))
+    seen = surface.channels(camera).astype(float)
     length = np.linalg.norm(seen[..., 1:], axis=2)
     assert set(np.unique(np.round(length, 2))) == {0.0, 1.0}
     assert seen[length > 0][:, 3].mean() < -0.5

@@ -40,7 +40,7 @@ class PairKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Pair:
-    """A coarse picture, the truth, and what is known of the surface at the coarse one's size.
+    """A coarse picture, the truth, and what is known of the surface at the size of either.
 
     Truth is RGBA, black where alpha is 0; alpha is the mask. The surface's channels are those of
     :func:`~facemill.mofanerf.refine.surface_channels`. Where views are to be compared with each
@@ -49,7 +49,7 @@ class Pair:
 
     coarse: UInt8[np.ndarray, "h w 3"]
     truth: UInt8[np.ndarray, "h2 w2 4"]
-    surface: Float16[np.ndarray, "h w 4"] | None = None
+    surface: Float16[np.ndarray, "h3 w3 4"] | None = None
     depth: Float32[np.ndarray, "h2 w2"] | None = None
     camera: Camera | None = None
 
@@ -117,9 +117,9 @@ def write_pairs(folder: str | Path, source: PairSource, keys: Sequence[PairKey])
     """Write some of a source's pairs as a pack: arrays of all pictures and ``pairs.json``.
 
     ``coarse.npy`` uint8 (n, h, w, 3), ``truth.npy`` uint8 (n, H, W, 4); where the source knows them
-    ``surface.npy`` float16 (n, h, w, 4), ``depth.npy`` float32 (n, H, W), ``intrinsics.npy`` and
-    ``extrinsics.npy``. Raises DataError for a key that comes twice and for pictures of several
-    sizes.
+    ``surface.npy`` float16 (n, h or H, w or W, 4), ``depth.npy`` float32 (n, H, W),
+    ``intrinsics.npy`` and ``extrinsics.npy``. Raises DataError for a key that comes twice and for
+    pictures of several sizes.
     """
     if not keys or len(set(keys)) < len(keys):
         raise DataError(f"{folder}: {len(keys)} pairs, {len(set(keys))} different ones; name each.")

@@ -71,30 +71,39 @@ class HalfSize:
 
     def __init__(self, faces: Faces, config: PairsSettings) -> None:
         self.faces, self.config = faces, config
+        self._scan: tuple[str, str] | None = None
 
     def render(
         self, person: str, expression: str, camera: Camera
-    ) -> tuple[UInt8[np.ndarray, "h w 3"], Float16[np.ndarray, "h w 4"]]:
-        """The coarse picture and its surface channels; ``camera`` is that of the final size."""
+    ) -> tuple[UInt8[np.ndarray, "h w 3"], Float16[np.ndarray, "h2 w2 4"]]:
+        """The coarse picture, and the surface channels at the final size, which is ``camera``'s."""
         require_even(camera.height, camera.width)
         half = camera.resized(camera.width // 2, camera.height // 2)
         sampling, at_once = self.config.sampling, self.config.rays_at_once
         seen = self.faces.render(person, expression, half, sampling, at_once)
-        surface = seen_surface(self.faces.surface(person, expression), half)
-        return np.round(seen.colour * 255).astype(np.uint8), surface
+        if self._scan != (person, expression):  # kept while pairs of it are asked for
+            self._surface = SeenSurface(self.faces.surface(person, expression))
+            self._scan = (person, expression)
+        return np.round(seen.colour * 255).astype(np.uint8), self._surface.channels(camera)
 
 
-def seen_surface(mesh: Mesh, camera: Camera) -> Float16[np.ndarray, "h w 4"]:
-    """The channels of :func:`~facemill.mofanerf.refine.surface_channels` of a mesh (mm)."""
-    shape = (camera.height, camera.width)
-    hits = RayScene(mesh.vertices, mesh.faces, "predicted surface").see(camera)
-    normals = hits.interpolate(vertex_normals(mesh.vertices, mesh.faces), mesh.faces)
-    normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    depth = hits.scatter(hits.distance).reshape(shape)
-    channels = surface_channels(
-        depth, hits.scatter(normals).reshape(*shape, 3), camera.extrinsics[:, :3]
-    )
-    return channels.astype(np.float16)
+class SeenSurface:
+    """A mesh (mm, face frame) made ready to be seen by many cameras."""
+
+    def __init__(self, mesh: Mesh) -> None:
+        self.faces = mesh.faces
+        self.scene = RayScene(mesh.vertices, mesh.faces, "predicted surface")
+        self.normals = vertex_normals(mesh.vertices, mesh.faces)
+
+    def channels(self, camera: Camera) -> Float16[np.ndarray, "h w 4"]:
+        """Its :func:`~facemill.mofanerf.refine.surface_channels` at the pixel centres."""
+        shape = (camera.height, camera.width)
+        hits = self.scene.see(camera)
+        normals = hits.interpolate(self.normals, self.faces)
+        normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
+        depth = hits.scatter(hits.distance).reshape(shape)
+        normals = hits.scatter(normals).reshape(*shape, 3)
+        return surface_channels(depth, normals, camera.extrinsics[:, :3]).astype(np.float16)
 
 
 class TrainingViews:

@@ -27,6 +27,7 @@ include: "workflow/rules/mofanerf.smk"
 include: "workflow/rules/mofanerf_apps.smk"
 include: "workflow/rules/mofanerf_uses.smk"
 include: "workflow/rules/mofanerf_photo.smk"
+include: "workflow/rules/mofanerf_refine.smk"
 include: "workflow/rules/report.smk"
 
 

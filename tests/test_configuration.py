@@ -13,6 +13,12 @@ from facemill.mesh.prepare import PrepareSettings
 from facemill.mesh.samples import SampleSettings
 from facemill.mesh.surface_fit import BaselineConfig
 from facemill.metrics.geometry import EvaluateConfig
+from facemill.mofanerf.refine_config import (
+    RefineEvaluateConfig,
+    RefinePairsConfig,
+    RefinerConfig,
+    RefineTrainConfig,
+)
 from facemill.render.views import ViewSettings
 from facemill.training.settings import from_settings
 
@@ -158,6 +164,10 @@ def plain(value):
         ("imface.extraction", ExtractionConfig),
         ("imface.figures", FigureConfig),
         ("evaluate", EvaluateConfig),
+        ("mofanerf.refine.model", RefinerConfig),
+        ("mofanerf.refine.train", RefineTrainConfig),
+        ("mofanerf.refine.pairs", RefinePairsConfig),
+        ("mofanerf.refine.evaluate", RefineEvaluateConfig),
     ],
 )
 def test_defaults_are_those_of_the_library(schema, key, cls):

@@ -162,22 +162,22 @@ def test_test_people_and_missing_surfaces_are_refused(index, views, pack, tmp_pa
             return replace(PairPack(pack).read(key), surface=None)
 
     write_pairs(tmp_path / "bare", Bare(), Bare.keys)
-    with pytest.raises(DataError, match=r"model\.surface"):
+    with pytest.raises(DataError, match=r"mofanerf\.refine\.model\.surface"):
         run(index, tmp_path / "bare", tmp_path)
     plain = {**SETTINGS, "model": {**SETTINGS["model"], "surface": False}}
     assert run(index, tmp_path / "bare", tmp_path, plain)[0].is_file()
 
 
 def test_settings_that_are_refused(index, pack, tmp_path):
-    for key, value in (("batch", 0), ("decay_from", 1.0), ("perceptual_weights", "vgg19.pth")):
-        with pytest.raises(ConfigError, match=rf"refine\.train\.{key[:10]}"):
+    for key, value in (("batch", 0), ("decay_from", 1.0), ("vgg", "vgg19.pth")):
+        with pytest.raises(ConfigError, match=rf"mofanerf\.refine\.train\.{key}"):
             run(index, pack, tmp_path, changed(**{key: value}))
     weights = tmp_path / "vgg19.pth"
     weights.write_bytes(b"<html>")
-    wrong = changed(perceptual_weights=str(weights), perceptual_sha256="0" * 64)
+    wrong = changed(vgg=str(weights), vgg_sha256="0" * 64)
     with pytest.raises(DataError, match="SHA-256"):
         run(index, pack, tmp_path, wrong)
-    damaged = changed(perceptual_weights=str(weights), perceptual_sha256=sha256(weights))
+    damaged = changed(vgg=str(weights), vgg_sha256=sha256(weights))
     with pytest.raises(DataError, match="not a file of weights"):
         run(index, pack, tmp_path, damaged)
 

@@ -63,6 +63,14 @@ def test_orbit_is_the_published_matrix():
     np.testing.assert_allclose(pose[:3, 3], rotation.T @ [0, 0, 800.0], atol=1e-9)
 
 
+def test_a_turned_camera_is_the_orbit_s_at_that_much_more_yaw():
+    target = np.array([3.0, -7.0, 11.0])
+    turned = orbit(33.0, -12.0, 700.0, 900.0, 400, 300, target).turned(9.0, target)
+    expected = orbit(42.0, -12.0, 700.0, 900.0, 400, 300, target)
+    np.testing.assert_allclose(turned.extrinsics, expected.extrinsics, atol=1e-9)
+    assert (turned.width, turned.height) == (400, 300)
+
+
 def test_look_at_agrees_with_orbit():
     target = np.array([0.0, 5.0, -30.0])
     camera = orbit(40, 20, 750, 600, 256, 200, target)

@@ -39,6 +39,9 @@ def test_a_preset_plans_every_stage(fresh_project, preset):
         "viewer",
         "report",
         "mofanerf_train",
+        "mofanerf_refine_train",
+        "mofanerf_refine_evaluate",
+        "mofanerf_refine_figure",
     ):
         assert f"\n{rule} " in answer.stdout
 
@@ -63,6 +66,7 @@ def test_the_ict_preset_fetches_the_model_or_takes_a_packed_copy(fresh_project, 
         "mofanerf_fit_figure",
         "mofanerf_mesh",
         "mofanerf_fit_photo",
+        "mofanerf_refine_figure",
         "data_sheet",
         "viewer",
         "prepare",
@@ -72,6 +76,19 @@ def test_a_figure_or_table_is_a_target_by_its_name(fresh_project, target):
     answer = fresh_project.snakemake("-n", target)
     assert answer.returncode == 0, answer.stdout
     assert "\nreport " not in answer.stdout
+
+
+def test_refinement_can_be_left_out(fresh_project):
+    answer = fresh_project.snakemake("-n", "all", "--config", "mofanerf={refine: null}")
+    assert answer.returncode == 0, answer.stdout
+    assert "mofanerf_refine" not in answer.stdout
+    assert "\nmofanerf_train " in answer.stdout
+
+
+def test_weights_for_the_perceptual_term_are_missed_before_any_work(fresh_project):
+    settings = "mofanerf={refine: {train: {vgg: absent.pth, vgg_sha256: '0'}}}"
+    answer = fresh_project.snakemake("-n", "mofanerf_refine_figure", "--config", settings)
+    assert answer.returncode == 1 and "absent.pth" in answer.stdout
 
 
 def test_a_scan_of_one_s_own_is_a_target_with_its_file_as_input(fresh_project):

@@ -27,6 +27,7 @@ FIGURES = (
     "mofanerf_random_faces",
     "mofanerf_rigging",
     "mofanerf_fit_photo",
+    "mofanerf_refine_figure",
 )
 
 
@@ -65,7 +66,8 @@ def test_mofanerf_is_measured_beside_its_baselines(smoke):
         rows = list(csv.DictReader(file))
     masked = [row for row in rows if row["metric"] == "psnr_masked"]
     methods = {"fast", "mean_face", "nearest_view", "textured_mesh"}
-    assert {row["method"] for row in masked} == methods | {"fast_fitted", "fast_mean_codes"}
+    methods |= {"fast_half_size", "fast_refined", "fast_fitted", "fast_mean_codes"}
+    assert {row["method"] for row in masked} == methods
     assert {row["split"] for row in masked} == {
         "training people, held-out views",
         "unseen people",

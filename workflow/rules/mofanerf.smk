@@ -15,6 +15,11 @@ MOFANERF = {
     }
     for variant, own in configuration.variants(config["mofanerf"]).items()
 }
+# Of the first variant's renders, refined; config mofanerf.refine may be null.
+REFINE_SCORES = collect(
+    "<results>/mofanerf/{radiance}/refine/scores.csv",
+    radiance=MOFANERF_VARIANTS[:1] if config["mofanerf"]["refine"] is not None else [],
+)
 MOFANERF_VIEWS = collect("<results>/views/{person}.zip", person=VIEW_PEOPLE)
 
 
@@ -121,12 +126,13 @@ rule mofanerf_evaluate:
 
 
 rule mofanerf_table:
-    # All variants and the baselines, by what was held out.
+    # All variants, the baselines and RefineNet, by what was held out.
     input:
         scores=collect(
             "<results>/mofanerf/{radiance}/scores.csv", radiance=MOFANERF_VARIANTS
         ),
         fitted=lambda wildcards: MOFANERF_FIT_SCORES,
+        refined=REFINE_SCORES,
     output:
         report(
             "<results>/tables/mofanerf.csv",
@@ -148,7 +154,7 @@ rule mofanerf_table:
         code=CODE["mofanerf_table"],
     shell:
         "python workflow/scripts/mofanerf_table.py --scores {input.scores:q} "
-        "{input.fitted:q} --out {output:q} &> {log:q}"
+        "{input.fitted:q} {input.refined:q} --out {output:q} &> {log:q}"
 
 
 rule mofanerf_novel_views:

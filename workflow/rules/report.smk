@@ -9,11 +9,11 @@ FIGURES = ["data_sheet", "mesh_figure", "views_sheet", "imface_reconstruction"]
 FIGURES += ["imface_interpolation"] if len(TEST) > 1 else []
 FIGURES += ["imface_expressions", "imface_transfer", "imface_correspondence_colours"]
 FIGURES += ["imface_texture_transfer", "imface_random", "imface_curves"]
-FIGURES += (
-    ["mofanerf_novel_views", *MOFANERF_FIGURES, "mofanerf_fit_photo"]
-    if "mofanerf" in SYSTEMS
-    else []
-)
+if "mofanerf" in SYSTEMS:
+    FIGURES += ["mofanerf_novel_views", *MOFANERF_FIGURES, "mofanerf_fit_photo"]
+    FIGURES += (
+        [] if config["mofanerf"]["refine"] is None else ["mofanerf_refine_figure"]
+    )
 # Correspondence needs two scans of unseen people to be measured.
 TABLES = ["compare", "imface_intervals", "imface_people"]
 TABLES += ["imface_correspondence"] if len(TEST) * len(EXPRESSIONS) > 1 else []

@@ -1,9 +1,9 @@
 """Pairs of coarse and true pictures that the refiner learns from, and the pack they travel in.
 
 A pair is known by its person, expression and view, never by its place in a folder. Whatever can
-name its pairs and make each of them is a :class:`PairSource`: a folder of pictures in the published
-layout, views made worse on purpose, renders of a radiance field. Training reads packs alone, which
-need numpy only.
+name its pairs and make each of them is a :class:`PairSource`: renders of a radiance field
+(``refine_pairs``), a folder of pictures in the published layout (``pair_folder``), views made worse
+on purpose. Training and evaluation read packs alone, which need numpy only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,15 +12,19 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Bool, Float16, UInt8
+from jaxtyping import Bool, Float16, Float32, UInt8
 
 from facemill.errors import DataError
 from facemill.files import open_npy, read_json, sha256, write_json, writing
 from facemill.mofanerf.refine import surface_channels
 from facemill.randomness import generator
+from facemill.render.cameras import Camera
 from facemill.render.view_pack import ViewPack
 
 AGAIN = "Delete the pack to have it made again."
+
+BESIDE = "+"
+"""Between a view's name and the degrees to the view beside it, where such a view is meant."""
 
 
 class PairKey(NamedTuple):
@@ -36,15 +40,18 @@ class PairKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Pair:
-    """A coarse picture, the truth, and what is known of the surface at the coarse one's size.
+    """A coarse picture, the truth, and what is known of the surface at the size of either.
 
     Truth is RGBA, black where alpha is 0; alpha is the mask. The surface's channels are those of
-    :func:`~facemill.mofanerf.refine.surface_channels`.
+    :func:`~facemill.mofanerf.refine.surface_channels`. Where views are to be compared with each
+    other, the truth's depth (camera z, mm; 0: nothing) and its camera are there as well.
     """
 
     coarse: UInt8[np.ndarray, "h w 3"]
     truth: UInt8[np.ndarray, "h2 w2 4"]
-    surface: Float16[np.ndarray, "h w 4"] | None = None
+    surface: Float16[np.ndarray, "h3 w3 4"] | None = None
+    depth: Float32[np.ndarray, "h2 w2"] | None = None
+    camera: Camera | None = None
 
     @property
     def mask(self) -> Bool[np.ndarray, "h2 w2"]:
@@ -99,75 +106,19 @@ class DegradedViews:
         rng = generator(self.seed, "degraded", *key)
         seen = _halved(truth[..., 3:].astype(np.float32)) > 0
         half += seen * rng.normal(0, self.noise, half.shape)
-        surface = surface_channels(
-            pack.depth(key.expression, key.view)[::2, ::2],
-            pack.normals(key.expression, key.view)[::2, ::2],
-            pack.camera(key.view).extrinsics[:, :3],
-        )
-        return Pair(
-            np.clip(np.round(half), 0, 255).astype(np.uint8), truth, surface.astype(np.float16)
-        )
-
-
-class PairFolder:
-    """Pictures in the published layout, paired by relative path.
-
-    ``<coarse>/<person>/<expression>/<pitch>_<i>.png`` and ``<truth>/`` alike, where the two folders
-    are called ``train`` and ``gt`` (MoFaNeRF) or ``train_A`` and ``train_B`` (pix2pixHD).
-    """
-
-    NAMES = (("train", "gt"), ("train_A", "train_B"))
-
-    def __init__(self, folder: str | Path) -> None:
-        """Find the pairs; a picture without its partner is a DataError that names it."""
-        folder = Path(folder)
-        both = [(folder / a, folder / b) for a, b in self.NAMES]
-        there = [pair for pair in both if all(side.is_dir() for side in pair)]
-        if not there:
-            raise DataError(
-                f"{folder}: neither train and gt nor train_A and train_B lie in it. Name the "
-                "folder that holds coarse pictures and truth side by side."
-            )
-        self.coarse, self.truth = there[0]
-        sides = [self._pictures(side) for side in there[0]]
-        alone = sorted(sides[0].keys() ^ sides[1].keys())
-        if alone or not sides[0]:
-            first = f"{alone[0]}.png has no partner" if alone else "no picture at all"
-            raise DataError(
-                f"{folder}: {first} ({len(alone)} such; {len(sides[0])} pictures in "
-                f"{self.coarse.name}, {len(sides[1])} in {self.truth.name}). Pictures are paired "
-                "by <person>/<expression>/<view>.png: add the missing ones or remove these."
-            )
-        self.keys = tuple(sorted(sides[0]))
-
-    def read(self, key: PairKey) -> Pair:
-        """Both pictures; without an alpha channel the mask is what is not black."""
-        coarse = _picture(self.coarse / f"{key}.png")
-        truth = _picture(self.truth / f"{key}.png")
-        if truth.shape[2] == 3:
-            alpha = np.where(truth.any(axis=2, keepdims=True), 255, 0).astype(np.uint8)
-            truth = np.concatenate([truth, alpha], axis=2)
-        return Pair(coarse[..., :3], truth * (truth[..., 3:] > 0))
-
-    @staticmethod
-    def _pictures(side: Path) -> dict[PairKey, Path]:
-        found = {}
-        for path in side.rglob("*.png"):
-            parts = path.relative_to(side).with_suffix("").parts
-            if len(parts) != 3:
-                raise DataError(
-                    f"{path}: expected {side.name}/<person>/<expression>/<view>.png. Move or "
-                    "remove it."
-                )
-            found[PairKey(*parts)] = path
-        return found
+        depth, camera = pack.depth(key.expression, key.view), pack.camera(key.view)
+        normals = pack.normals(key.expression, key.view)
+        surface = surface_channels(depth[::2, ::2], normals[::2, ::2], camera.extrinsics[:, :3])
+        coarse = np.clip(np.round(half), 0, 255).astype(np.uint8)
+        return Pair(coarse, truth, surface.astype(np.float16), depth, camera)
 
 
 def write_pairs(folder: str | Path, source: PairSource, keys: Sequence[PairKey]) -> None:
     """Write some of a source's pairs as a pack: arrays of all pictures and ``pairs.json``.
 
-    ``coarse.npy`` uint8 (n, h, w, 3), ``truth.npy`` uint8 (n, H, W, 4), ``surface.npy`` float16
-    (n, h, w, 4) where the source knows it. Raises DataError for a key that comes twice and for
+    ``coarse.npy`` uint8 (n, h, w, 3), ``truth.npy`` uint8 (n, H, W, 4); where the source knows them
+    ``surface.npy`` float16 (n, h or H, w or W, 4), ``depth.npy`` float32 (n, H, W),
+    ``intrinsics.npy`` and ``extrinsics.npy``. Raises DataError for a key that comes twice and for
     pictures of several sizes.
     """
     if not keys or len(set(keys)) < len(keys):
@@ -176,10 +127,7 @@ def write_pairs(folder: str | Path, source: PairSource, keys: Sequence[PairKey])
         part.mkdir(parents=True)
         arrays: dict[str, np.ndarray] = {}
         for number, key in enumerate(keys):
-            pair = source.read(key)
-            for name, picture in vars(pair).items():
-                if picture is None:
-                    continue
+            for name, picture in _arrays(source.read(key)).items():
                 if number == 0:
                     shape, path = (len(keys), *picture.shape), part / f"{name}.npy"
                     arrays[name] = np.lib.format.open_memmap(path, "w+", picture.dtype, shape)
@@ -235,28 +183,34 @@ class PairPack:
         if key not in self._place:
             raise DataError(f"{self.folder}: no pair {key}; it holds {len(self.keys)} others.")
         number = self._place[key]
-        return Pair(**{name: np.array(array[number]) for name, array in self._arrays.items()})
+        parts = {name: np.array(array[number]) for name, array in self._arrays.items()}
+        if "intrinsics" in parts:
+            height, width = parts["truth"].shape[:2]
+            matrices = parts.pop("intrinsics"), parts.pop("extrinsics")
+            parts["camera"] = Camera(*matrices, width, height)
+        return Pair(**parts)
 
 
-def _halved(picture: np.ndarray) -> np.ndarray:
-    """Means of 2 x 2 pixels."""
-    height, width = picture.shape[:2]
+def _arrays(pair: Pair) -> dict[str, np.ndarray]:
+    """What is stored of a pair, by name; what it lacks is left out."""
+    parts = {name: part for name, part in vars(pair).items() if part is not None}
+    camera = parts.pop("camera", None)
+    if camera is not None:
+        parts |= {"intrinsics": camera.intrinsics, "extrinsics": camera.extrinsics}
+    return parts
+
+
+def require_even(height: int, width: int) -> None:
+    """Raise a DataError for views that have no half size."""
     if height % 2 or width % 2:
         raise DataError(
             f"views of {width} x {height} pixels cannot be halved; expected even sides. Render "
             "them with an even views.size."
         )
+
+
+def _halved(picture: np.ndarray) -> np.ndarray:
+    """Means of 2 x 2 pixels."""
+    height, width = picture.shape[:2]
+    require_even(height, width)
     return picture.reshape(height // 2, 2, width // 2, 2, -1).mean(axis=(1, 3))
-
-
-def _picture(path: Path) -> UInt8[np.ndarray, "h w c"]:
-    """RGB or RGBA of a picture file."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as image:
-            return np.array(image.convert("RGBA" if "A" in image.mode else "RGB"))
-    except (UnidentifiedImageError, OSError) as error:
-        raise DataError(
-            f"{path}: not a whole picture ({error}). Render or copy it again."
-        ) from None

@@ -107,9 +107,9 @@ def enlarged(
 def network_input(
     coarse: UInt8[np.ndarray, "h w 3"],
     size: tuple[int, int],
-    surface: Float[np.ndarray, "h w 4"] | None,
+    surface: Float[np.ndarray, "h3 w3 4"] | None,
 ) -> Float[Tensor, "c h2 w2"]:
-    """What the refiner sees: the enlarged picture and, bilinearly enlarged, the surface."""
+    """What the refiner sees: the enlarged picture and the surface, bilinear where it is smaller."""
     parts = [enlarged(coarse, *size)]
     if surface is not None:
         channels = torch.from_numpy(surface.astype(np.float32)).permute(2, 0, 1)[None]
@@ -140,11 +140,12 @@ def refined(
     refiner: Refiner,
     coarse: UInt8[np.ndarray, "h w 3"],
     size: tuple[int, int],
-    surface: Float[np.ndarray, "h w 4"] | None = None,
+    surface: Float[np.ndarray, "h3 w3 4"] | None = None,
 ) -> UInt8[np.ndarray, "h2 w2 3"]:
     """One coarse picture, enlarged to ``size`` (height, width) and refined.
 
-    ``surface`` (:func:`surface_channels` at the coarse size) where the refiner looks at it.
+    ``surface`` (:func:`surface_channels`, at the coarse or the final size) where the refiner looks
+    at it.
     """
     device = next(refiner.parameters()).device
     made = refiner(network_input(coarse, size, surface)[None].to(device))[0]

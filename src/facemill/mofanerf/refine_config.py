@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from facemill.errors import ConfigError
+from facemill.mofanerf.config import SamplingConfig
 from facemill.nets.patchgan import PatchGANConfig
 
 SURFACE_CHANNELS = 4
@@ -68,8 +69,8 @@ class RefineTrainConfig:
     beta1: float = 0.5  # of Adam (release)
     weights: RefineWeights = field(default_factory=RefineWeights)
     discriminator: PatchGANConfig = field(default_factory=PatchGANConfig)
-    perceptual_weights: str | None = None  # file with torchvision's VGG19; null: no such term
-    perceptual_sha256: str | None = None  # its checksum, which must be given with it
+    vgg: str | None = None  # file with torchvision's VGG19; null: no such term
+    vgg_sha256: str | None = None  # its checksum, which must be given with it
     seed: int = 0  # of first weights and of the order of pairs
     device: Literal["auto", "cpu", "cuda"] = "auto"
     log_every: int = 20  # steps between rows of the history
@@ -87,10 +88,9 @@ class RefineTrainConfig:
             value = getattr(self, name)
             if not 0 <= value < 1:
                 raise ConfigError(f"{name}: found {value}, expected a share, 0 to below 1")
-        if (self.perceptual_weights is None) != (self.perceptual_sha256 is None):
+        if (self.vgg is None) != (self.vgg_sha256 is None):
             raise ConfigError(
-                "perceptual_sha256: file and checksum of the perceptual weights come together; "
-                "expected both or neither"
+                "vgg_sha256: VGG19's file and its checksum come together; expected both or neither"
             )
 
 
@@ -100,3 +100,49 @@ class RefineSettings:
 
     model: RefinerConfig = field(default_factory=RefinerConfig)
     train: RefineTrainConfig = field(default_factory=RefineTrainConfig)
+
+
+@dataclass(frozen=True)
+class RefinePairsConfig:
+    """Which of the training people's training views the refiner learns from."""
+
+    people: int | None = None  # null: all (release)
+    expressions: int = 10  # of each person, drawn (release)
+    views: int = 8  # of each expression, drawn (release)
+
+    def __post_init__(self) -> None:
+        for name in ("people", "expressions", "views"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ConfigError(f"{name}: found {value}, expected a whole number of at least 1")
+
+
+@dataclass(frozen=True)
+class RefineEvaluateConfig:
+    """Which held-out pictures are refined and compared."""
+
+    people: int = 4  # training people in held-out views; 0: all
+    views: int = 0  # held-out views of each scan, in turn; 0: all
+    # Degrees to the view beside, which the same point of the surface is looked up in: what lies
+    # between two of the published views.
+    turn: float = 9.0
+
+    def __post_init__(self) -> None:
+        for name in ("people", "views"):
+            value = getattr(self, name)
+            if value < 0:
+                raise ConfigError(f"{name}: found {value}, expected a number of at least 0")
+        if not 0 < self.turn <= 45:
+            raise ConfigError(f"turn: found {self.turn}, expected degrees above 0, at most 45")
+
+
+@dataclass(frozen=True)
+class PairsSettings:
+    """What making the pairs needs to know."""
+
+    pairs: RefinePairsConfig = field(default_factory=RefinePairsConfig)
+    evaluate: RefineEvaluateConfig = field(default_factory=RefineEvaluateConfig)
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)  # of the coarse renders
+    rays_at_once: int = 2048
+    seed: int = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -98,8 +98,8 @@ def open_pairs(index: str | Path, pairs: str | Path, model: RefinerConfig) -> Pa
         )
     if model.surface and not data.has_surface:
         raise DataError(
-            f"{pairs}: no depth and normals beside the colour, which model.surface asks for. "
-            "Make the pairs with them or set model.surface to false."
+            f"{pairs}: no depth and normals beside the colour, which "
+            "mofanerf.refine.model.surface asks for. Make the pairs with them or set it to false."
         )
     return data
 
@@ -157,12 +157,12 @@ class Steps:
             for network in (self.refiner, self.judge)
         ]
         self.perceptual = None
-        if config.train.perceptual_weights is not None:
-            checksum = config.train.perceptual_sha256 or ""
-            self.perceptual = PerceptualDistance(config.train.perceptual_weights, checksum)
+        if config.train.vgg is not None:
+            checksum = config.train.vgg_sha256 or ""
+            self.perceptual = PerceptualDistance(config.train.vgg, checksum)
             self.perceptual.to(device)
         else:
-            log.info("no perceptual weights: multi-scale L1 takes the place of that term")
+            log.info("train.vgg is null: multi-scale L1 takes the place of the perceptual term")
 
     def recipe(self) -> Recipe:
         """What the training loop asks for."""

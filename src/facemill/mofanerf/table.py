@@ -8,6 +8,7 @@ from pathlib import Path
 
 from facemill.metrics.scores import read_records
 from facemill.metrics.tables import Row, as_markdown, write_table
+from facemill.mofanerf.splits import ViewSplit
 
 log = logging.getLogger(__name__)
 
@@ -19,6 +20,13 @@ COST = "cost of a frame"
 REFERENCE = "agreement with a dense reference"
 
 COLUMNS = ("system", "method", "split", "person", "expression", "view", "metric", "unit", "value")
+
+
+def split_name(split: ViewSplit, person: str, expression: str) -> str:
+    """Which of the splits above a picture in a held-out view belongs to."""
+    if person in split.test_people:
+        return UNSEEN
+    return SEEN if split.trains_on(person, expression) else PAIRS
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,7 @@ def table(scores: Sequence[str | Path], out: str | Path) -> list[Row]:
     rows = [Row(*group, statistics.fmean(of), len(of)) for group, of in groups.items()]
     write_table(out, rows)
     costs = ("network_calls_per_ray", "frame_gmac", "frame_seconds", "fit_seconds", "peak_memory")
-    metrics = ("psnr", "psnr_masked", "ssim", "ssim_masked", *costs, "reference_agreement")
+    metrics = ("psnr", "psnr_masked", "ssim", "ssim_masked", "gradient_similarity_masked")
+    metrics += ("reprojection_error", *costs, "reference_agreement")
     log.info("%s\n\n%s", out, as_markdown(rows, (*metrics, "evaluations_saved")))
     return rows

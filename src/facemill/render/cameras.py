@@ -116,6 +116,19 @@ class Camera:
         scale = np.diag([width / self.width, height / self.height, 1.0])
         return Camera(scale @ self.intrinsics, self.extrinsics, width, height)
 
+    def turned(self, degrees: Number, target: Float[np.ndarray, "3"]) -> "Camera":
+        """The camera walked round the vertical through ``target`` (mm), by ``degrees`` of yaw."""
+        rotation = self.extrinsics[:, :3] @ about_vertical(degrees)
+        translation = self.extrinsics[:, 3] + (self.extrinsics[:, :3] - rotation) @ target
+        extrinsics = np.concatenate([rotation, translation[:, None]], axis=1)
+        return Camera(self.intrinsics, extrinsics, self.width, self.height)
+
+
+def about_vertical(yaw: Number) -> Float[np.ndarray, "3 3"]:
+    """What a yaw in degrees multiplies a camera's rotation by, from the right."""
+    sine, cosine = np.sin(np.radians(yaw)), np.cos(np.radians(yaw))
+    return np.array([[cosine, 0.0, -sine], [0.0, 1.0, 0.0], [sine, 0.0, cosine]])
+
 
 def pinhole(focal: Number, width: int, height: int) -> Float[np.ndarray, "3 3"]:
     """Intrinsics of square pixels with the principal point in the middle of the image."""
@@ -161,11 +174,9 @@ def orbit(
     left (+x); positive pitch stands above. This is MoFaNeRF's rotation Rx(pitch) Ry(yaw) (OpenGL
     axes) written with OpenCV axes.
     """
-    sin_yaw, cos_yaw = np.sin(np.radians(yaw)), np.cos(np.radians(yaw))
     sin_pitch, cos_pitch = np.sin(np.radians(pitch)), np.cos(np.radians(pitch))
-    about_y = np.array([[cos_yaw, 0, -sin_yaw], [0, 1, 0], [sin_yaw, 0, cos_yaw]])
     about_x = np.array([[1, 0, 0], [0, cos_pitch, -sin_pitch], [0, sin_pitch, cos_pitch]])
-    rotation = OPENGL_AXES @ about_x @ about_y
+    rotation = OPENGL_AXES @ about_x @ about_vertical(yaw)
     target = np.zeros(3) if target is None else target
     translation = np.array([0.0, 0.0, distance]) - rotation @ target
     extrinsics = np.concatenate([rotation, translation[:, None]], axis=1)

@@ -171,23 +171,36 @@ def _render_scan(
     start = time.perf_counter()
     result: dict[str, Any] = {"status": "ok", "texture": entry.get("texture")}
     try:
-        mesh = faces.registered(expression)
-        texture = PLAIN_ALBEDO
-        if mesh.uv is None or mesh.faces_uv is None:
-            result["note"] = "no texture coordinates: plain colour"
-        elif not entry.get("texture"):
-            result["note"] = "no texture: plain colour"
-        else:
-            texture = read_texture(entry["texture"])
-        view = MeshView(mesh, texture, next(iter(cameras.values())), name=expression)
+        view, note = scan_view(faces, expression, entry, next(iter(cameras.values())))
     except (DataError, GeometryError) as error:
         return {"status": "failed", "reason": str(error)}
+    if note:
+        result["note"] = note
     for name, camera in cameras.items():
         image, depth, normals = view.render(camera)
         _add(archive, f"{expression}/{name}.png", png(image))
         _add(archive, f"{expression}/{name}_depth.png", png(depth))
         _add(archive, f"{expression}/{name}_normal.png", png(normals))
     return result | {"images": len(cameras), "seconds": round(time.perf_counter() - start, 2)}
+
+
+def scan_view(
+    faces: FacePack, expression: str, entry: Mapping[str, Any], camera: Camera
+) -> tuple[MeshView, str]:
+    """A scan ready to be seen by cameras like ``camera``, and a note where it lacks its texture.
+
+    ``entry`` is the scan's in ``faces/<person>.json``. Raises DataError or GeometryError for a
+    texture that is no image and a mesh that cannot be seen.
+    """
+    mesh = faces.registered(expression)
+    texture, note = PLAIN_ALBEDO, ""
+    if mesh.uv is None or mesh.faces_uv is None:
+        note = "no texture coordinates: plain colour"
+    elif not entry.get("texture"):
+        note = "no texture: plain colour"
+    else:
+        texture = read_texture(entry["texture"])
+    return MeshView(mesh, texture, camera, name=expression), note
 
 
 def _camera_table(cameras: Mapping[str, Camera]) -> bytes:

@@ -64,6 +64,7 @@ def to_canonical(
     With ``landmarks`` (iBUG numbers, the mesh's frame) by least squares on eyes and nose where
     there are three of them, else on all. Without, meshes that lie in the canonical frame, the face
     frame or the ICT model's own are recognised by ICP; any other pose and unit is searched for.
+    Without ``with_scale`` landmarks in millimetres keep their size.
     Raises GeometryError where the residual exceeds ``max_residual`` mm (landmarks: twice as much),
     where left and right are exchanged, or where no face is found.
     """
@@ -89,7 +90,10 @@ def _by_landmarks(landmarks, mean, max_residual, name, with_scale) -> tuple[Simi
             f"{name}: the mirror image of the landmarks fits better than they do; left and right "
             "are exchanged (36 is the subject's right eye, at -x), or the mesh is mirrored."
         )
-    placed = umeyama(source, mean.landmarks[numbers], with_scale=with_scale)
+    placed = umeyama(source, mean.landmarks[numbers])
+    if not with_scale:
+        rigid = umeyama(FACE_TO_NFS.scale * source, mean.landmarks[numbers], with_scale=False)
+        placed = Similarity(FACE_TO_NFS.scale, rigid.rotation, rigid.translation)
     residual = TO_FACE.scale * rms(placed.apply(source) - mean.landmarks[numbers])
     if residual > LANDMARK_SLACK * max_residual:
         raise GeometryError(

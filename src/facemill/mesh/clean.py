@@ -32,29 +32,37 @@ class Cleaned:
     welded: Int[np.ndarray, " v"]
 
 
-def cleaned(mesh: Mesh, name: str) -> Cleaned:
+def cleaned(mesh: Mesh, name: str, weld: bool = True) -> Cleaned:
     """The largest piece of a mesh, welded, without unused vertices and faces of no area.
 
-    Vertices at bitwise the same place become one (texture seams). Kept vertices stay in their
+    Vertices at bitwise the same place become one (texture seams), unless that joins three faces at
+    an edge, as where closed lips meet in their corners, or ``weld`` is off. Kept vertices stay in their
     order, so that other expressions of the same topology are ``vertices[source]``. Raises
     GeometryError for a mesh without a face of any area, with a second piece that is too large to
     be waste, or with edges at which three faces or more meet.
     """
     mesh = Mesh(np.asarray(mesh.vertices, np.float64), mesh.faces).check(name)
     count = len(mesh.vertices)
-    first = _first_of_equals(mesh.vertices)
-    faces = first[mesh.faces]
-    faces = faces[_has_area(Mesh(mesh.vertices, faces))]
-    # Winding is kept; of faces over the same three vertices the first stays.
-    _, once = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
-    faces = faces[np.sort(once)]
+    alone = np.arange(count)
+    first = _first_of_equals(mesh.vertices) if weld else alone
+    faces = _sound_faces(mesh.vertices, first[mesh.faces])
+    if (first != alone).any() and _surplus(faces):
+        separate = _sound_faces(mesh.vertices, mesh.faces)
+        if not _surplus(separate):
+            log.info("%s: vertices at the same place are not welded: they fold the mesh", name)
+            first, faces = alone, separate
     if len(faces) == 0:
         raise GeometryError(
             f"{name}: none of its {len(mesh.faces)} faces has an area; the mesh is empty or "
             "collapsed. Export it again."
         )
     faces = _largest_piece(Mesh(mesh.vertices, faces), name)
-    _require_manifold(faces, name)
+    if _surplus(faces):
+        raise GeometryError(
+            f"{name}: at {_surplus(faces)} edges three faces or more meet, so that the surface has "
+            "no one side there. Remove inner walls and doubled faces first (MeshLab: Repair Non "
+            "Manifold Edges)."
+        )
     used = np.unique(faces)
     number = np.full(count, -1)
     number[used] = np.arange(len(used))
@@ -73,6 +81,15 @@ def _first_of_equals(vertices: Float[np.ndarray, "v 3"]) -> Int[np.ndarray, " v"
     # Adding 0 turns -0 into 0, which is the same place.
     _, first, group = np.unique(vertices + 0.0, axis=0, return_index=True, return_inverse=True)
     return first[group.reshape(-1)]
+
+
+def _sound_faces(
+    vertices: Float[np.ndarray, "v 3"], faces: Int[np.ndarray, "f 3"]
+) -> Int[np.ndarray, "g 3"]:
+    """Faces that have an area; of several over the same three vertices the first."""
+    faces = faces[_has_area(Mesh(vertices, faces))]
+    _, once = np.unique(np.sort(faces, axis=1), axis=0, return_index=True)
+    return faces[np.sort(once)]
 
 
 def _has_area(mesh: Mesh) -> np.ndarray:
@@ -103,12 +120,8 @@ def _largest_piece(mesh: Mesh, name: str) -> Int[np.ndarray, "f 3"]:
     return mesh.faces[part == np.bincount(part, area).argmax()]
 
 
-def _require_manifold(faces: Int[np.ndarray, "f 3"], name: str) -> None:
+def _surplus(faces: Int[np.ndarray, "f 3"]) -> int:
+    """How many edges belong to more than two faces."""
     edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
     _, count = np.unique(edges, axis=0, return_counts=True)
-    if (count > 2).any():
-        raise GeometryError(
-            f"{name}: at {int((count > 2).sum())} edges three faces or more meet, so that the "
-            "surface has no one side there. Remove inner walls and doubled faces first (MeshLab: "
-            "Repair Non Manifold Edges)."
-        )
+    return int((count > 2).sum())

@@ -91,6 +91,7 @@ def build_operators(
     name: str,
     placed: Similarity | None = None,
     residual: float = float("nan"),
+    weld: bool = True,
 ) -> Operators:
     """Clean a mesh and compute its operators; ``placed`` leads to the canonical frame.
 
@@ -100,7 +101,7 @@ def build_operators(
     from facemill.render.frontal import frontal_picture
 
     placed = Similarity() if placed is None else placed
-    clean = cleaned(mesh, name)
+    clean = cleaned(mesh, name, weld)
     # Operators belong to the vertices that the file holds, which are single precision.
     vertices = placed.apply(clean.mesh.vertices).astype(np.float32)
     canonical = Mesh(vertices.astype(np.float64), clean.mesh.faces)

@@ -101,7 +101,7 @@ def _of_person(pack: FacePack, mean, config: MeshSettings, name: str):
         rng = generator(0, "nfs", "triangles", name)
         faces = used[decimated(part, config.vertices, rng)[1]]
     front = Mesh(mesh.vertices.astype(np.float64), faces)
-    return build_operators(front, config.operators, name, placed, residual)
+    return build_operators(front, config.operators, name, placed, residual, weld=False)
 
 
 def front_faces(mesh: Mesh, radius: float) -> Int[np.ndarray, "g 3"]:

@@ -197,7 +197,7 @@ def region_operators(
         _, coarse = decimated(part, config.data.vertices, rng)
         faces = numbers[coarse]
     return replace(
-        build_operators(Mesh(neutral, faces), config.operators, f"{person} {region}"),
+        build_operators(Mesh(neutral, faces), config.operators, f"{person} {region}", weld=False),
         n_source=len(neutral),
     )
 

@@ -36,8 +36,8 @@ def cleaned(mesh: Mesh, name: str, weld: bool = True) -> Cleaned:
     """The largest piece of a mesh, welded, without unused vertices and faces of no area.
 
     Vertices at bitwise the same place become one (texture seams), unless that joins three faces at
-    an edge, as where closed lips meet in their corners, or ``weld`` is off. Kept vertices stay in their
-    order, so that other expressions of the same topology are ``vertices[source]``. Raises
+    an edge, as where closed lips meet in their corners, or ``weld`` is off. Kept vertices stay in
+    their order, so that other expressions of the same topology are ``vertices[source]``. Raises
     GeometryError for a mesh without a face of any area, with a second piece that is too large to
     be waste, or with edges at which three faces or more meet.
     """

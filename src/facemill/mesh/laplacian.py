@@ -88,7 +88,7 @@ def _smallest(symmetric: csc_array, count: int, start: Float[np.ndarray, " v"], 
     from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, splu
 
     n = symmetric.shape[0]
-    width = min(n - 1, max(count + count // 4, count + 20))
+    width = min(n - 1, 2 * count + 20)
     shift, problem = SHIFT, None
     for _ in range(ATTEMPTS):
         try:

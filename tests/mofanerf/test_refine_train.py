@@ -11,10 +11,13 @@ import torch
 
 from facemill.errors import ConfigError, DataError
 from facemill.files import sha256
+from facemill.mofanerf import refine_train
 from facemill.mofanerf.pairs import DegradedViews, PairPack, write_pairs
 from facemill.mofanerf.refine import load_refiner
-from facemill.mofanerf.refine_config import RefineTrainConfig
+from facemill.mofanerf.refine_config import RefineSettings, RefineTrainConfig
 from facemill.mofanerf.refine_train import multi_scale_l1, rate_factor, train
+from facemill.randomness import generator
+from facemill.training.settings import from_settings
 
 SETTINGS = {
     "model": {"channels": 4, "halvings": 1, "blocks": 1, "surface": True, "residual": True},
@@ -101,7 +104,7 @@ done = 0
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-original_step, original_save = refine_train.Loop._train_step, torch.save
+original_step, original_save = refine_train.Steps.update, torch.save
 
 def step(self, *args):
     global done
@@ -116,7 +119,7 @@ def save(state, path):
         os.truncate(path, os.path.getsize(path) // 2)
         die()
 
-refine_train.Loop._train_step, torch.save = step, save
+refine_train.Steps.update, torch.save = step, save
 out = Path(out)
 refine_train.train(index, pack, json.loads(settings), work, *(out.with_suffix(s) for s in
                    (".safetensors", ".csv", ".json")), threads=1)
@@ -177,3 +180,27 @@ def test_settings_that_are_refused(index, pack, tmp_path):
     damaged = changed(perceptual_weights=str(weights), perceptual_sha256=sha256(weights))
     with pytest.raises(DataError, match="not a file of weights"):
         run(index, pack, tmp_path, damaged)
+
+
+def test_every_epoch_goes_through_all_pairs_in_an_order_drawn_once(index, pack, monkeypatch):
+    drawn = []
+
+    def counted(*names):
+        drawn.append(names)
+        return generator(*names)
+
+    monkeypatch.setattr(refine_train, "generator", counted)
+    refine_train.epoch_order.cache_clear()
+    settings = from_settings(RefineSettings, changed(batch=3), "mofanerf.refine")
+    data = PairPack(pack)
+    steps = refine_train.Steps(data, settings, 4, torch.device("cpu"))
+    read, original = [], PairPack.read
+    with monkeypatch.context() as patch:
+        patch.setattr(PairPack, "read", lambda self, key: read.append(key) or original(self, key))
+        for step in range(4):
+            inputs, truths = steps.batch(step)
+            assert inputs.shape == (3, 7, 64, 64) and truths.shape == (3, 3, 64, 64)
+    assert drawn == [(0, "refine", "epoch", str(epoch)) for epoch in range(3)]
+    epochs = [read[first : first + 4] for first in (0, 4, 8)]
+    assert all(set(epoch) == set(data.keys) for epoch in epochs)
+    assert epochs[0] != epochs[1] or epochs[1] != epochs[2]

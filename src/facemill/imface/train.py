@@ -4,32 +4,25 @@ State for resuming lies in a work folder. A run that is killed at any step and s
 with the same weights, to the bit on a CPU, as one that was never killed.
 """
 
-import logging
 import math
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
-from facemill import nets, training
-from facemill.errors import TrainingError
-from facemill.files import content_hash, write_json, writing
+from facemill import nets
 from facemill.imface import losses
 from facemill.imface.config import LossWeights, TrainConfig, TrainSettings
-from facemill.imface.data import TrainingSet, open_training_set
+from facemill.imface.data import Batch, TrainingSet, open_training_set
 from facemill.imface.model import ImFace, save_model
-from facemill.training.checkpoint import Checkpoints
-from facemill.training.device import choose_device, reproducible, seeded
-from facemill.training.history import History
-from facemill.training.progress import Progress
-from facemill.training.record import device_name, peak_memory_mb, versions
-from facemill.training.settings import from_settings, to_settings
-
-log = logging.getLogger(__name__)
+from facemill.training import loop
+from facemill.training.device import choose_device, seeded
+from facemill.training.loop import Recipe, TrainingRun, sources
+from facemill.training.settings import from_settings
 
 TERMS = [field.name for field in fields(LossWeights)]
 
@@ -62,37 +55,20 @@ def train(
         data = data.with_mirror_images()
     steps = number_of_steps(config.train, len(data.scans))
     device = choose_device(config.train.device)
-    checkpoints = Checkpoints(work, fingerprint(config, data, device))
-    state = checkpoints.load()
-    threads = threads_of_the_run(state, threads or torch.get_num_threads())
-    with reproducible(device, threads):
+    run = TrainingRun(work, fingerprint(config, data, device), device, threads)
+    with run.arithmetic():
         model = initial_model(config, data).to(device)
-        optimiser = make_optimiser(model, config.train)
-        loop = Loop(data, config.train, steps, model, optimiser, checkpoints, threads)
-        loop.resume(state)
-        loop.run()
-    record = {
-        "settings": to_settings(config),
-        "people": len(data.people),
-        "scans": len(data.scans),
-        "steps": steps,
-        "seconds": round(loop.seconds, 3),
-        "times_resumed": loop.times_resumed,
-        "device": device_name(device),
-        "threads": threads,
-        "peak_memory_mb": round(peak_memory_mb(device), 1),
-        "versions": versions(),
-    }
+        run.train(Steps(data, config.train, steps, model, run.threads).recipe(), config.train)
+    facts = {"people": len(data.people), "scans": len(data.scans)}
+    record = run.write_record(history_path, run_path, config, facts)
     present = {
         person: [data.expressions[e] for p, e in data.scans if p == number]
         for number, person in enumerate(data.people)
     }
-    extra = {"train": record["settings"]["train"], "scans": present, "versions": versions()}
-    with writing(history_path) as part:
-        part.write_text(loop.history.text(), encoding="utf-8")
-    write_json(run_path, record)
+    extra = {"train": record["settings"]["train"], "scans": present}
+    extra["versions"] = record["versions"]
     save_model(model_path, model, data.people, data.expressions, extra)
-    checkpoints.remove()
+    run.close()
 
 
 # -- the parts of the recipe -----------------------------------------------------------------------
@@ -148,141 +124,54 @@ def points_at_once(device: torch.device, threads: int) -> int:
     return 8192 if threads == 1 else 2048
 
 
-def threads_of_the_run(state: Mapping[str, Any] | None, threads: int) -> int:
-    """A resumed run keeps the number of threads it began with: sums are split by thread, and the
-    last bits of the weights depend on it."""
-    if state is None or state["threads"] == threads:
-        return threads
-    log.info("going on with %d threads, as begun, not %d", state["threads"], threads)
-    return int(state["threads"])
-
-
 def fingerprint(config: TrainSettings, data: TrainingSet, device: torch.device) -> dict[str, Any]:
-    """What the final weights depend on; a checkpoint of any other run is of no use."""
-    here = Path(__file__).parent
-    code = [here / f"{name}.py" for name in CODE]
-    for room in (nets, training):
-        code += Path(room.__file__ or "").parent.glob("*.py")
-    never = ("log_every", "checkpoint_steps", "checkpoint_seconds")  # do not touch the weights
-    settings = to_settings(config)
-    settings["train"] = {k: v for k, v in settings["train"].items() if k not in never}
-    return {
-        "settings": settings,
-        "code": content_hash(code),
-        "samples": {"expressions": list(data.expressions), **data.fingerprint()},
-        "device": device.type,
-        "torch": torch.__version__,
-    }
+    """What the final weights depend on."""
+    code = sources(Path(__file__).parent, CODE) + sources(Path(nets.__file__ or "").parent)
+    inputs = {"samples": {"expressions": list(data.expressions), **data.fingerprint()}}
+    return loop.fingerprint(config, code, inputs, device)
 
 
-# -- the loop --------------------------------------------------------------------------------------
-
-
-class Loop:
-    """The steps from the last checkpoint, if there is one, to the end."""
+class Steps:
+    """ImFace's steps: what each reads, computes and changes."""
 
     def __init__(
-        self,
-        data: TrainingSet,
-        config: TrainConfig,
-        steps: int,
-        model: ImFace,
-        optimiser: torch.optim.Adam,
-        checkpoints: Checkpoints,
-        threads: int,
+        self, data: TrainingSet, config: TrainConfig, steps: int, model: ImFace, threads: int
     ) -> None:
-        self.data, self.config, self.steps = data, config, steps
-        self.model, self.optimiser, self.checkpoints = model, optimiser, checkpoints
-        self.threads = threads
+        self.data, self.config, self.steps, self.model = data, config, steps, model
         self.device = model.template_landmarks.device
-        self.step = 0
-        self.seconds = 0.0
-        self.times_resumed = 0
-        self.sums = torch.zeros(len(TERMS), dtype=torch.float64, device=self.device)
-        self.since_row = 0
+        self.at_once = config.at_once or points_at_once(self.device, threads)
+        self.optimiser = make_optimiser(model, config)
 
-    def resume(self, state: Mapping[str, Any] | None) -> None:
-        """Take up a checkpoint's state, or begin at step 0."""
-        if state is not None:
-            self._restore(state)
-        columns = ["seconds", "learning_rate", "total", *TERMS]
-        self.history = History(self.checkpoints.folder / "history.csv", columns, self.step)
+    def recipe(self) -> Recipe:
+        """What the training loop asks for."""
+        return Recipe(
+            key="imface.train",
+            steps=self.steps,
+            learning_rate=self.config.learning_rate,
+            decay=self.decay,
+            batch=self.batch,
+            update=self.update,
+            terms=TERMS,
+            kept={"model": self.model, "optimiser": self.optimiser},
+        )
 
-    def run(self) -> None:
-        """Train to the last step, with the next batch being read while this one is computed."""
-        progress = Progress("imface_train", self.steps, self.step)
-        saved = began = time.monotonic()
-        before = self.seconds
-        with ThreadPoolExecutor(1) as reader:
-            batch = reader.submit(self._batch, self.step)
-            while self.step < self.steps:
-                ready, batch = batch.result(), reader.submit(self._batch, self.step + 1)
-                total = self._train_step(ready.to(self.device))
-                self.step += 1
-                now = time.monotonic()
-                self.seconds = before + now - began
-                if self.step % self.config.log_every == 0 or self.step == self.steps:
-                    self._write_row()
-                progress.update(self.step, f"loss {total:.4g}")
-                due = self.step % self.config.checkpoint_steps == 0
-                if (due or now - saved > self.config.checkpoint_seconds) and self.step < self.steps:
-                    self.checkpoints.save(self.step, self._state())
-                    saved = time.monotonic()
-        progress.close()
+    def decay(self, step: int) -> float:
+        """Factor on the learning rate at ``step``."""
+        return decay(self.config, step, self.steps)
 
-    def _batch(self, step: int) -> Any:
+    def batch(self, step: int) -> Batch:
+        """Points of the scans that a step learns from."""
         config = self.config
         return self.data.batch(config.seed, step, config.batch_scans, config.points)
 
-    def _train_step(self, batch: Any) -> float:
-        """One update of weights and codes; returns the loss."""
-        factor = decay(self.config, self.step, self.steps)
+    def update(self, step: int, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+        """One update of weights and codes; returns the weighted loss terms."""
+        factor = self.decay(step)
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * factor
         self.optimiser.zero_grad()
-        refine = self.model.config.detail_dim > 0 and (
-            self.step >= self.config.refine_from * self.steps
-        )
-        at_once = self.config.at_once or points_at_once(self.device, self.threads)
-        terms = losses.backward(self.model, batch, self.config.weights, at_once, refine)
-        total = torch.stack(list(terms.values())).sum().item()
-        if not math.isfinite(total):
-            raise TrainingError(
-                f"step {self.step}: the loss is {total}. Lower imface.train.learning_rate "
-                f"(now {self.config.learning_rate:g}) and start again."
-            )
+        refine = self.model.config.detail_dim > 0 and step >= self.config.refine_from * self.steps
+        batch = batch.to(self.device)
+        terms = losses.backward(self.model, batch, self.config.weights, self.at_once, refine)
         self.optimiser.step()
-        zero = self.sums.new_zeros(())
-        self.sums += torch.stack([terms.get(name, zero) for name in TERMS])
-        self.since_row += 1
-        return total
-
-    def _write_row(self) -> None:
-        means = (self.sums / self.since_row).tolist()
-        rate = self.config.learning_rate * decay(self.config, self.step - 1, self.steps)
-        values = {"seconds": self.seconds, "learning_rate": rate, "total": sum(means)}
-        self.history.append(self.step, {**values, **dict(zip(TERMS, means, strict=True))})
-        self.sums.zero_()
-        self.since_row = 0
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "sums": self.sums,
-            "since_row": self.since_row,
-            "seconds": self.seconds,
-            "times_resumed": self.times_resumed,
-            "threads": self.threads,
-        }
-
-    def _restore(self, state: Mapping[str, Any]) -> None:
-        self.model.load_state_dict(state["model"])
-        self.optimiser.load_state_dict(state["optimiser"])
-        self.sums.copy_(state["sums"])
-        self.step = state["step"]
-        self.since_row = state["since_row"]
-        self.seconds = state["seconds"]
-        self.times_resumed = state["times_resumed"] + 1
-        log.info("going on after step %d of %d", self.step, self.steps)
+        return terms

@@ -5,23 +5,23 @@ State for resuming lies in a work folder: a run that is killed at any step and s
 with the same weights, to the bit on a CPU, as one that was never killed.
 """
 
+import functools
 import logging
 import math
-import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from facemill import nets, training
+from facemill import nets
 from facemill.data.index import index_split
-from facemill.errors import DataError, TrainingError
-from facemill.files import content_hash, read_json, write_json, writing
+from facemill.errors import DataError
+from facemill.files import read_json
 from facemill.mofanerf.pairs import PairPack
 from facemill.mofanerf.refine import Refiner, enlarged, network_input, save_refiner
 from facemill.mofanerf.refine_config import RefinerConfig, RefineSettings, RefineTrainConfig
@@ -33,17 +33,14 @@ from facemill.nets.patchgan import (
 )
 from facemill.nets.vgg import PerceptualDistance
 from facemill.randomness import generator
-from facemill.training.checkpoint import Checkpoints
-from facemill.training.device import choose_device, reproducible, seeded
-from facemill.training.history import History
-from facemill.training.progress import Progress
-from facemill.training.record import device_name, peak_memory_mb, versions
-from facemill.training.settings import from_settings, to_settings
+from facemill.training import loop
+from facemill.training.device import choose_device, seeded
+from facemill.training.loop import Recipe, TrainingRun, sources
+from facemill.training.settings import from_settings
 
 log = logging.getLogger(__name__)
 
 TERMS = ("adversarial", "feature_matching", "perceptual", "pixel")
-COLUMNS = ("seconds", "learning_rate", "total", *TERMS, "discriminator")
 PIXEL_SCALES = 3
 
 
@@ -66,39 +63,26 @@ def train(
     Raises ConfigError for bad settings, DataError for bad pairs and for test people among them,
     TrainingError on divergence.
     """
-    config = from_settings(RefineSettings, settings, "refine")
+    config = from_settings(RefineSettings, settings, "mofanerf.refine")
     data = open_pairs(index, pairs, config.model)
-    steps = config.train.steps or math.ceil(
+    number = config.train.steps or math.ceil(
         config.train.epochs * len(data.keys) / config.train.batch
     )
     device = choose_device(config.train.device)
-    checkpoints = Checkpoints(work, fingerprint(config, data, device))
-    state = checkpoints.load()
-    threads = int(state["threads"]) if state else threads or torch.get_num_threads()
-    with reproducible(device, threads):
-        loop = Loop(data, config, steps, device, checkpoints, threads)
-        loop.resume(state)
-        loop.run()
-    record = {
-        "settings": to_settings(config),
+    run = TrainingRun(work, fingerprint(config, data, device), device, threads)
+    with run.arithmetic():
+        steps = Steps(data, config, number, device)
+        run.train(steps.recipe(), config.train)
+    facts = {
         "people": list(data.people),
         "pairs": len(data.keys),
-        "steps": steps,
-        "perceptual_term": loop.perceptual is not None,
-        "seconds": round(loop.seconds, 3),
-        "times_resumed": loop.times_resumed,
-        "device": device_name(device),
-        "threads": threads,
-        "peak_memory_mb": round(peak_memory_mb(device), 1),
-        "versions": versions(),
+        "perceptual_term": steps.perceptual is not None,
     }
-    with writing(history_path) as part:
-        part.write_text(loop.history.text(), encoding="utf-8")
-    write_json(run_path, record)
+    record = run.write_record(history_path, run_path, config, facts)
     names = ("people", "pairs", "perceptual_term", "versions")
     extra = {"train": record["settings"]["train"], **{name: record[name] for name in names}}
-    save_refiner(model_path, loop.refiner, extra)
-    checkpoints.remove()
+    save_refiner(model_path, steps.refiner, extra)
+    run.close()
 
 
 def open_pairs(index: str | Path, pairs: str | Path, model: RefinerConfig) -> PairPack:
@@ -120,23 +104,15 @@ def open_pairs(index: str | Path, pairs: str | Path, model: RefinerConfig) -> Pa
     return data
 
 
+OWN_CODE = ("pairs", "refine", "refine_config", "refine_train")
+"""Modules that decide the weights."""
+
+
 def fingerprint(config: RefineSettings, data: PairPack, device: torch.device) -> dict[str, Any]:
-    """What the final weights depend on; a checkpoint of any other run is of no use."""
-    here = Path(__file__).parent
-    code = [here / name for name in ("pairs.py", "refine.py", "refine_train.py")]
-    for room in (nets, training):
-        code += Path(room.__file__ or "").parent.glob("*.py")
-    never = ("log_every", "checkpoint_steps", "checkpoint_seconds")  # do not touch the weights
-    settings = to_settings(config)
-    settings["train"] = {k: v for k, v in settings["train"].items() if k not in never}
-    return {
-        "settings": settings,
-        "code": content_hash(code),
-        "pairs": [str(key) for key in data.keys],
-        "pictures": data.checksums,
-        "device": device.type,
-        "torch": torch.__version__,
-    }
+    """What the final weights depend on."""
+    code = sources(Path(__file__).parent, OWN_CODE) + sources(Path(nets.__file__ or "").parent)
+    inputs = {"pairs": [str(key) for key in data.keys], "pictures": data.checksums}
+    return loop.fingerprint(config, code, inputs, device)
 
 
 def rate_factor(config: RefineTrainConfig, step: int, steps: int) -> float:
@@ -156,20 +132,19 @@ def multi_scale_l1(
     return torch.stack(terms).mean()
 
 
-class Loop:
-    """The steps from the last checkpoint, if there is one, to the end."""
+@functools.lru_cache(maxsize=2)
+def epoch_order(seed: int, epoch: int, pairs: int) -> Int[np.ndarray, " pairs"]:
+    """The order in which an epoch goes through all pairs."""
+    return generator(seed, "refine", "epoch", str(epoch)).permutation(pairs)
+
+
+class Steps:
+    """The refiner's steps: what each reads, computes and changes."""
 
     def __init__(
-        self,
-        data: PairPack,
-        config: RefineSettings,
-        steps: int,
-        device: torch.device,
-        checkpoints: Checkpoints,
-        threads: int,
+        self, data: PairPack, config: RefineSettings, steps: int, device: torch.device
     ) -> None:
-        self.data, self.config, self.steps = data, config.train, steps
-        self.device, self.checkpoints, self.threads = device, checkpoints, threads
+        self.data, self.config, self.steps, self.device = data, config.train, steps, device
         with seeded(config.train.seed, "refine", "init"):
             self.refiner = Refiner(config.model).to(device)
             inputs = config.model.inputs + 3
@@ -188,73 +163,50 @@ class Loop:
             self.perceptual.to(device)
         else:
             log.info("no perceptual weights: multi-scale L1 takes the place of that term")
-        self.step = self.since_row = self.times_resumed = 0
-        self.seconds = 0.0
-        self.sums = torch.zeros(len(TERMS) + 1, dtype=torch.float64)
 
-    def resume(self, state: Mapping[str, Any] | None) -> None:
-        """Take up a checkpoint's state, or begin at step 0."""
-        if state is not None:
-            self.refiner.load_state_dict(state["refiner"])
-            self.judge.load_state_dict(state["judge"])
-            for optimiser, kept in zip(self.optimisers, state["optimisers"], strict=True):
-                optimiser.load_state_dict(kept)
-            self.sums.copy_(state["sums"])
-            self.step, self.since_row = state["step"], state["since_row"]
-            self.seconds, self.times_resumed = state["seconds"], state["times_resumed"] + 1
-            log.info("going on after step %d of %d", self.step, self.steps)
-        self.history = History(self.checkpoints.folder / "history.csv", list(COLUMNS), self.step)
-
-    def run(self) -> None:
-        """Train to the last step, with the next pairs being read while these are computed."""
-        progress = Progress("mofanerf_refine_train", self.steps, self.step)
-        saved = began = time.monotonic()
-        before = self.seconds
-        with ThreadPoolExecutor(1) as reader:
-            batch = reader.submit(self.batch, self.step)
-            while self.step < self.steps:
-                ready, batch = batch.result(), reader.submit(self.batch, self.step + 1)
-                total = self._train_step(*(part.to(self.device) for part in ready))
-                self.step += 1
-                now = time.monotonic()
-                self.seconds = before + now - began
-                if self.step % self.config.log_every == 0 or self.step == self.steps:
-                    self._write_row()
-                progress.update(self.step, f"loss {total:.4g}")
-                due = self.step % self.config.checkpoint_steps == 0
-                if (due or now - saved > self.config.checkpoint_seconds) and self.step < self.steps:
-                    self.checkpoints.save(self.step, self._state())
-                    saved = time.monotonic()
-        progress.close()
+    def recipe(self) -> Recipe:
+        """What the training loop asks for."""
+        of_refiner, of_judge = self.optimisers
+        kept = {"refiner": self.refiner, "judge": self.judge}
+        return Recipe(
+            key="mofanerf.refine.train",
+            steps=self.steps,
+            learning_rate=self.config.learning_rate,
+            decay=lambda step: rate_factor(self.config, step, self.steps),
+            batch=self.batch,
+            update=self.update,
+            terms=TERMS,
+            beside=("discriminator",),
+            kept=kept | {"refiner's optimiser": of_refiner, "judge's optimiser": of_judge},
+        )
 
     def batch(self, step: int) -> tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 3 h w"]]:
         """Input and truth of a step; every epoch goes through all pairs in a new order."""
         inputs, truths = [], []
         for position in range(step * self.config.batch, (step + 1) * self.config.batch):
             epoch, place = divmod(position, len(self.data.keys))
-            rng = generator(self.config.seed, "refine", "epoch", str(epoch))
-            key = self.data.keys[int(rng.permutation(len(self.data.keys))[place])]
-            pair = self.data.read(key)
+            order = epoch_order(self.config.seed, epoch, len(self.data.keys))
+            pair = self.data.read(self.data.keys[order[place]])
             size = pair.truth.shape[:2]
             surface = pair.surface if self.refiner.config.surface else None
             inputs.append(network_input(pair.coarse, size, surface))
             truths.append(enlarged(pair.truth[..., :3], *size))
         return torch.stack(inputs), torch.stack(truths)
 
-    def _train_step(
-        self, given: Float[Tensor, "b c h w"], truth: Float[Tensor, "b 3 h w"]
-    ) -> float:
-        """One update of the generator, then one of the discriminators; the generator's loss."""
-        rate = self.config.learning_rate * rate_factor(self.config, self.step, self.steps)
+    def update(
+        self, step: int, batch: tuple[Float[Tensor, "b c h w"], Float[Tensor, "b 3 h w"]]
+    ) -> dict[str, Float[Tensor, ""]]:
+        """One update of the generator, then one of the discriminators; all loss terms."""
+        given, truth = (part.to(self.device) for part in batch)
+        rate = self.config.learning_rate * rate_factor(self.config, step, self.steps)
         for optimiser in self.optimisers:
             optimiser.param_groups[0]["lr"] = rate
         of_refiner, of_judge = self.optimisers
         made = self.refiner(given)
         self.judge.requires_grad_(False)
         terms = self._generator_terms(given, made, truth)
-        total = torch.stack(list(terms.values())).sum()
         of_refiner.zero_grad()
-        total.backward()
+        torch.stack(list(terms.values())).sum().backward()
         of_refiner.step()
         self.judge.requires_grad_(True)
         fooled = self.judge(torch.cat([given, made.detach()], dim=1))
@@ -263,16 +215,7 @@ class Loop:
         of_judge.zero_grad()
         judged.backward()
         of_judge.step()
-        values = [terms[name].item() if name in terms else 0.0 for name in TERMS]
-        values.append(judged.item())
-        if not math.isfinite(sum(values)):
-            raise TrainingError(
-                f"step {self.step}: the losses are {values}. Lower refine.train.learning_rate "
-                f"(now {self.config.learning_rate:g}) and start again."
-            )
-        self.sums += torch.tensor(values, dtype=torch.float64)
-        self.since_row += 1
-        return sum(values[:-1])
+        return terms | {"discriminator": judged}
 
     def _generator_terms(
         self,
@@ -294,25 +237,3 @@ class Loop:
         else:
             terms["pixel"] = weights.pixel * multi_scale_l1(made, truth)
         return terms
-
-    def _write_row(self) -> None:
-        means = (self.sums / self.since_row).tolist()
-        rate = self.config.learning_rate * rate_factor(self.config, self.step - 1, self.steps)
-        named = dict(zip((*TERMS, "discriminator"), means, strict=True))
-        values = {"seconds": self.seconds, "learning_rate": rate, "total": sum(means[:-1])}
-        self.history.append(self.step, values | named)
-        self.sums.zero_()
-        self.since_row = 0
-
-    def _state(self) -> dict[str, Any]:
-        return {
-            "step": self.step,
-            "refiner": self.refiner.state_dict(),
-            "judge": self.judge.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in self.optimisers],
-            "sums": self.sums,
-            "since_row": self.since_row,
-            "seconds": self.seconds,
-            "times_resumed": self.times_resumed,
-            "threads": self.threads,
-        }

@@ -1,16 +1,10 @@
 """A small face model and its labelled people, made once for all tests of this folder."""
 
 import pytest
+from small_nfs import DATA, OPERATORS
 
 from facemill.data.blendshapes import demo_blendshapes
 from facemill.nfs.people import make_people
-
-DATA = {
-    "source": "demo", "train_people": 3, "validation_people": 1, "test_people": 1,
-    "expressions": 12, "test_expressions": 4, "regions": ["narrow"], "vertices": 400,
-    "demo_modes": 3,
-}  # fmt: skip
-OPERATORS = {"eigenfunctions": 16, "picture_size": 16}
 
 
 @pytest.fixture(scope="session")

@@ -196,9 +196,15 @@ def open_training_set(
     )
 
 
-def training_people(index: str | Path) -> list[str]:
-    """The people of the data set that may be learnt from."""
-    return list(load_index(index)["split"]["train"])
+def require_training_people(people: Sequence[str], index: str | Path | None) -> None:
+    """Raise a DataError where somebody may not be learnt from."""
+    known = set() if index is None else set(load_index(index)["split"]["train"])
+    leaked = [person for person in people if person not in known]
+    if leaked:
+        raise DataError(
+            f"{index}: {', '.join(leaked)} are not among the training people; nobody else may be "
+            "learnt from. Mend nfs.people or the split."
+        )
 
 
 def require_room(model: ModelConfig, labelled: Labelled) -> None:

@@ -5,7 +5,7 @@ with the same weights, to the bit on a CPU, as one that was never killed.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from facemill.nfs.data import (
     TrainingSet,
     open_training_set,
     require_room,
-    training_people,
+    require_training_people,
 )
 from facemill.nfs.model import NFS, save_model
 from facemill.training import loop
@@ -42,13 +42,14 @@ def train(
     index: str | Path | None = None,
     operators: str | Path | None = None,
     faces: str | Path | None = None,
+    unlabelled: Sequence[str] = (),
     threads: int | None = None,
 ) -> None:
     """Train NFS on labelled people (``people``: the folder of nfs_data) and on the data set's.
 
-    The training people of ``index`` are the unlabelled set, with ``<operators>/<person>.npz`` and
-    ``<faces>/<person>.npz``; without an index there is none. ``settings`` holds ``model`` and
-    ``train`` (config.py). Writes the model (safetensors), the history (CSV; its column
+    ``unlabelled`` names people of the data set, with ``<operators>/<person>.npz`` and
+    ``<faces>/<person>.npz``; the index must list them for training. ``settings`` holds
+    ``model`` and ``train`` (config.py). Writes the model (safetensors), the history (CSV; its column
     ``validation`` is the last mean squared vertex error on fixed frames of the validation people)
     and the record of the run (JSON).
 
@@ -56,7 +57,8 @@ def train(
     """
     config = from_settings(TrainSettings, settings, "nfs")
     device = choose_device(config.train.device)
-    unlabelled = [] if index is None else training_people(index)
+    if unlabelled:
+        require_training_people(unlabelled, index)
     poisson = config.model.decoder == "jacobian"
     data = open_training_set(people, operators, faces, unlabelled, poisson, device)
     require_room(config.model, data.labelled)

@@ -90,7 +90,7 @@ rule operators_build:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        people="<results>/nfs/people/people.npz",
+        people=f"{RESULTS}/nfs/people/people.npz",
         landmarks=lambda wildcards, input: (
             ["--landmarks", *input.landmarks] if input.landmarks else []
         ),
@@ -129,8 +129,8 @@ rule nfs_train:
         runtime=lambda wildcards, attempt: 1440 * attempt,
     params:
         unlabelled=["--unlabelled", *NFS_UNLABELLED] if NFS_UNLABELLED else [],
-        operators="<results>/operators",
-        faces="<results>/faces",
+        operators=f"{RESULTS}/operators",
+        faces=f"{RESULTS}/faces",
         work=f"{WORK}/nfs_train/{{design}}",
         settings=lookup("{design}", within=NFS),
         code=CODE["nfs_train"],

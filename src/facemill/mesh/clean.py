@@ -67,7 +67,7 @@ def cleaned(mesh: Mesh, name: str, weld: bool = True) -> Cleaned:
     number = np.full(count, -1)
     number[used] = np.arange(len(used))
     for what, lost in (("vertices", count - len(used)), ("faces", len(mesh.faces) - len(faces))):
-        if lost:
+        if lost and weld:
             log.info("%s: %d of its %s welded or left out", name, lost, what)
     if len(boundary_edges(faces)) == 0:
         log.warning(

@@ -49,9 +49,9 @@ def train(
 
     ``unlabelled`` names people of the data set, with ``<operators>/<person>.npz`` and
     ``<faces>/<person>.npz``; the index must list them for training. ``settings`` holds
-    ``model`` and ``train`` (config.py). Writes the model (safetensors), the history (CSV; its column
-    ``validation`` is the last mean squared vertex error on fixed frames of the validation people)
-    and the record of the run (JSON).
+    ``model`` and ``train`` (config.py). Writes the model (safetensors), the history (CSV; its
+    column ``validation`` is the last mean squared vertex error on fixed frames of the validation
+    people) and the record of the run (JSON).
 
     Raises ConfigError for bad settings, DataError for bad input, TrainingError on divergence.
     """

@@ -35,6 +35,13 @@ def mesh_landmarks(wildcards):
     return [str(path)] if wildcards.mesh not in PEOPLE and path.is_file() else []
 
 
+def mesh_settings(wildcards):
+    """Meshes that are learnt from may be coarser than those that are shown."""
+    own = config["nfs"]["operators"]
+    coarse = wildcards.mesh in NFS_UNLABELLED
+    return json.dumps(own if coarse else own | {"vertices": None})
+
+
 rule nfs_data:
     # Labelled people drawn from a face model: weights, expressions, segments, operators.
     input:
@@ -94,7 +101,7 @@ rule operators_build:
         landmarks=lambda wildcards, input: (
             ["--landmarks", *input.landmarks] if input.landmarks else []
         ),
-        settings=json.dumps(config["nfs"]["operators"]),
+        settings=mesh_settings,
         code=CODE["operators_build"],
     shell:
         "python workflow/scripts/operators_build.py --mesh {input.mesh:q} "

@@ -16,7 +16,7 @@ def decimated(
     """About ``vertices`` of a mesh's vertices and triangles over them (in the mesh's own numbers).
 
     Edges are collapsed by quadric error (Garland and Heckbert 1997) onto one of their ends, borders
-    kept, so that what moves with the mesh's vertices moves with the coarse mesh. A random shift of
+    about as readily as the rest, so that what moves with the mesh's vertices moves with the coarse mesh. A random shift of
     the vertices beforehand makes every call choose others. A mesh that is coarse enough stays as
     it is.
     """
@@ -34,7 +34,7 @@ def decimated(
         targetfacenum=round(len(mesh.faces) * vertices / len(mesh.vertices)),
         optimalplacement=False,
         preserveboundary=True,
-        boundaryweight=4.0,
+        boundaryweight=0.1,
         preservenormal=True,
         preservetopology=True,
     )

@@ -95,7 +95,7 @@ def vertex_metrics(
     """
     difference = found - case.frames
     inside = difference * case.mask[:, None]
-    yield "vertex_mse_inner", "dm2", float((inside**2).mean())
+    yield "vertex_mse_inner", "1e-4 dm2", 1e4 * float((inside**2).mean())
     square = (difference**2).sum(axis=2)
     weight = np.broadcast_to(case.mask, square.shape)
     rms = np.sqrt((square * weight).sum() / weight.sum())

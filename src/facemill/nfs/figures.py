@@ -1,5 +1,6 @@
 """The picture of NFS: expressions of one person on others, drawn and real topologies."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from facemill.mesh.frames import FACE_TO_NFS
 from facemill.mesh.operators import Operators, read_operators
 from facemill.mesh.surface import Mesh
 from facemill.nfs.model import NFS, load_model
-from facemill.nfs.people import Labelled, read_people
+from facemill.nfs.people import Labelled, read_people, region_operators
 from facemill.nfs.surface import surface_of
 
 ROWS, SIZE, YAW = 4, 230, 20
@@ -37,9 +38,9 @@ def retarget_figure(
     labelled = read_people(Path(people) / "people.npz")
     region = labelled.regions[-1]
     drawn = labelled.people["test"]
-    source = read_operators(Path(people) / f"{drawn[0]}-{region}.npz")
     names = [drawn[0], *([drawn[-1]] if len(drawn) > 1 else [])]
-    meshes = [source] + [read_operators(Path(people) / f"{n}-{region}.npz") for n in names[1:]]
+    meshes = [whole(labelled, name, region) for name in names]
+    source = meshes[0]
     for path in targets:
         names.append(Path(path).stem)
         meshes.append(read_operators(path))
@@ -56,8 +57,16 @@ def retarget_figure(
         row_labels=["neutral", *(spoken(labelled, row) for row in weights)],
         column_labels=["source", *(f"onto {name}" for name in names)],
         title="NFS: expressions cloned to other meshes",
-        subtitle="people that were not trained on; each mesh has triangles of its own",
+        subtitle="nobody here was trained on; drawn people and a person of the data set",
     )
+
+
+def whole(labelled: Labelled, person: str, region: str) -> Operators:
+    """A drawn person with all the model's vertices, however coarse the meshes of training were."""
+    data = replace(labelled.settings.data, vertices=None)
+    settings = replace(labelled.settings, data=data)
+    identity = labelled.identities[person]
+    return region_operators(labelled.model, identity, person, region, settings)
 
 
 def strongest(labelled: Labelled, count: int) -> list[int]:
@@ -96,5 +105,5 @@ def _face(
     return shade(mesh, camera, background=WHITE, occlusion=False)[..., :3]
 
 
-BOX = np.array([[-0.85, -1.1, 0.0], [0.85, 1.1, 0.8]])
+BOX = np.array([[-0.68, -0.9, 0.1], [0.68, 0.85, 0.8]])
 """What the pictures show, canonical units."""

@@ -74,6 +74,7 @@ class Labelled:
     identities: Mapping[str, Float[np.ndarray, " i"]]
     expressions: Mapping[str, Float[np.ndarray, "_ e"]]
     regions: tuple[str, ...]
+    settings: DataSettings
     sha256: str
 
     def frames(
@@ -223,6 +224,7 @@ def read_people(path: str | Path) -> Labelled:
             identities=held[0],
             expressions=held[1],
             regions=tuple(about["regions"]),
+            settings=from_settings(DataSettings, about["settings"], str(path)),
             sha256=sha256(path),
         )
 

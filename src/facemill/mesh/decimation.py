@@ -15,10 +15,9 @@ def decimated(
 ) -> tuple[Int[np.ndarray, " n"], Int[np.ndarray, "g 3"]]:
     """About ``vertices`` of a mesh's vertices and triangles over them (in the mesh's own numbers).
 
-    Edges are collapsed by quadric error (Garland and Heckbert 1997) onto one of their ends, borders
-    about as readily as the rest, so that what moves with the mesh's vertices moves with the coarse mesh. A random shift of
-    the vertices beforehand makes every call choose others. A mesh that is coarse enough stays as
-    it is.
+    Edges are collapsed by quadric error (Garland and Heckbert 1997) onto one of their ends, so that
+    what moves with the mesh's vertices moves with the coarse mesh. A random shift of the vertices
+    beforehand makes every call choose others. A mesh that is coarse enough stays as it is.
     """
     if len(mesh.vertices) <= vertices:
         return np.arange(len(mesh.vertices)), mesh.faces

@@ -132,11 +132,11 @@ def _rows(
         found = {method: lambda target=target, own=own: _decoded(model, target, own)}
         yield from compared(NEUTRAL, found, neutral)
         for metric, number in rig_metrics(model, labelled, code).items():
-            yield value(RIG, method, case.person, metric, "", number, len(code))
+            yield value(RIG, method, case.person, metric, "1", number, len(code))
         if target.logits is not None:
             right = target.logits.argmax(dim=1).numpy() == labelled.labels[case.operators.source]
             yield value(
-                RIG, method, case.person, "segment_accuracy", "", float(right.mean()), len(right)
+                RIG, method, case.person, "segment_accuracy", "1", float(right.mean()), len(right)
             )
         log.info("%s measured", case.person)
     for i, j in permutations(range(len(cases)), 2):

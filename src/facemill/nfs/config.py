@@ -99,16 +99,6 @@ class ModelConfig:
         return 6 + (self.picture_code if self.has_picture else 0)
 
 
-PAPER = ModelConfig()
-"""The published network."""
-
-FAST = ModelConfig(
-    width=96, blocks=3, decoder_layers=5, dropout=0.0, eigenfunctions=64, picture_size=64,
-    picture_channels=1, picture_code=32, norm="layer", anchored=True,
-)  # fmt: skip
-"""What a CPU can train (ours)."""
-
-
 @dataclass(frozen=True)
 class LossWeights:
     """Weights of the loss terms of losses.py."""

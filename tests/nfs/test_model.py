@@ -69,7 +69,7 @@ def test_the_target_s_share_of_the_first_layer_is_that_of_the_whole_input():
 
 @pytest.mark.parametrize("decoder", ["disp", "jacobian"])
 def test_anchored_neutral_in_is_neutral_out_exactly(surface, decoder):
-    model = made(replace(SMALL, anchored=True, decoder=decoder))
+    model = made(replace(SMALL, anchored=True, offsets=True, decoder=decoder))
     target = model.target(surface)
     codes = model.codes(target, surface.vertices[None].clone())
     assert torch.equal(codes, torch.zeros_like(codes))

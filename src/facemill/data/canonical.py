@@ -123,7 +123,8 @@ def _by_surface(mesh, mean, max_residual, name) -> tuple[Similarity, float]:
     if max(residual, missing) > max_residual:
         raise GeometryError(
             f"{name}: the best place found leaves the mesh {residual:.2f} mm (rms) from the mean "
-            f"face, and that {missing:.2f} mm from the mesh; one is more than nfs.operators.max_residual = {max_residual:g}. {WAY_OUT}"
+            f"face, and that {missing:.2f} mm from the mesh; one is more than "
+            f"nfs.operators.max_residual = {max_residual:g}. {WAY_OUT}"
         )
     return FACE_TO_NFS.after(placed), residual
 

@@ -45,6 +45,7 @@ class ModelConfig:
     groups: int = 32  # of the group norm (release)
     gate: Literal["raw", "sigmoid"] = "raw"  # of the skinning block's output (release: raw)
     anchored: bool = False  # codes and displacements relative to the neutral's (ours)
+    offsets: bool = False  # the expression encoder sees how far a frame is from the neutral (ours)
     jacobian_scale: float = 0.1  # standard deviation that the decoder's Jacobians are in units of
 
     def __post_init__(self) -> None:
@@ -92,6 +93,11 @@ class ModelConfig:
     def has_skinning(self) -> bool:
         """Whether expression codes are gated at each vertex."""
         return self.design != "nfr"
+
+    @property
+    def expression_inputs(self) -> int:
+        """Features of a vertex that the expression encoder sees."""
+        return self.inputs + (6 if self.offsets else 0)
 
     @property
     def inputs(self) -> int:

@@ -75,7 +75,7 @@ def test_training_and_fitting_need_only_the_training_libraries():
     statement = (
         "import facemill.imface.train, facemill.imface.fit, facemill.mofanerf.train\n"
         "import facemill.mofanerf.refine_train, facemill.mofanerf.refine_evaluate\n"
-        "import facemill.mofanerf.fit_photo"
+        "import facemill.mofanerf.fit_photo, facemill.nfs.train"
     )
     geometry = {"trimesh", "igl", "embreex", "pandas", "matplotlib", "skimage", "pymeshlab", "PIL"}
     assert not loaded_by(statement) & geometry

@@ -67,6 +67,8 @@ def test_the_ict_preset_fetches_the_model_or_takes_a_packed_copy(fresh_project, 
         "mofanerf_mesh",
         "mofanerf_fit_photo",
         "mofanerf_refine_figure",
+        "nfs_table",
+        "nfs_retarget_figure",
         "data_sheet",
         "viewer",
         "prepare",
@@ -89,6 +91,19 @@ def test_weights_for_the_perceptual_term_are_missed_before_any_work(fresh_projec
     settings = "mofanerf={refine: {train: {vgg: absent.pth, vgg_sha256: '0'}}}"
     answer = fresh_project.snakemake("-n", "mofanerf_refine_figure", "--config", settings)
     assert answer.returncode == 1 and "absent.pth" in answer.stdout
+
+
+def test_operators_of_any_mesh_are_a_target(fresh_project):
+    meshes = fresh_project.folder / "resources/meshes"
+    meshes.mkdir(parents=True)
+    (meshes / "Ana Lena.ply").write_text("x")
+    (meshes / "Ana Lena.landmarks.txt").write_text("x")
+    answer = fresh_project.snakemake("-n", "results/demo/operators/Ana Lena.npz")
+    assert answer.returncode == 0, answer.stdout
+    assert "Ana Lena.landmarks.txt" in answer.stdout and "\nnfs_data " in answer.stdout
+    assert "\nmesh_prepare " not in answer.stdout
+    missing = fresh_project.snakemake("-n", "results/demo/operators/nobody.npz")
+    assert missing.returncode != 0 and "resources/meshes/nobody.obj" in missing.stdout
 
 
 def test_a_scan_of_one_s_own_is_a_target_with_its_file_as_input(fresh_project):

@@ -70,6 +70,16 @@ the nose tip, and profiles seen from there would lose the back of the head."""
 FACE_TO_MOFANERF = Similarity(scale=1.0 / 50.0, translation=-HEAD_CENTRE / 50.0)
 """Face frame (mm) to MoFaNeRF's scene: one unit is 50 mm, the cameras turn about the origin."""
 
+NFS_NOSE_TIP = np.array([0.0, 0.0405942, 0.80691])
+"""The nose tip of the ICT model's mean head in NFS's canonical frame, units of 10 cm: the model's
+own frame (cm) times 0.1, moved by -0.5 along z (NFS release)."""
+
+FACE_TO_NFS = Similarity(scale=1.0 / 100.0, translation=NFS_NOSE_TIP - NOSE_TIP / 100.0)
+"""Face frame (mm) to NFS's canonical frame: one unit is 100 mm, the origin inside the head."""
+
+ICT_TO_NFS = Similarity(scale=1.0 / 10.0, translation=np.array([0.0, 0.0, -0.5]))
+"""The ICT model's own frame (cm) to NFS's canonical frame (NFS release)."""
+
 
 def nose_tip_similarity(
     nose_tip: Float[np.ndarray, "3"], millimetres_per_unit: float = 1.0

@@ -42,6 +42,7 @@ HEADLINE = (
 """What a reader wants to see first; the CSV holds all metrics."""
 
 LARGER_IS_BETTER = ("f_score", "psnr", "ssim", "ms_ssim", "gradient_similarity")
+LARGER_IS_BETTER += ("rig_correlation", "segment_accuracy")
 """How the names of metrics begin whose best value is the largest."""
 
 

@@ -1,0 +1,110 @@
+"""The picture of NFS: expressions of one person on others, drawn and real topologies."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+
+from facemill.figures.layout import grid
+from facemill.figures.shading import portrait_camera, shade
+from facemill.mesh.frames import FACE_TO_NFS
+from facemill.mesh.operators import Operators, read_operators
+from facemill.mesh.surface import Mesh
+from facemill.nfs.model import NFS, load_model
+from facemill.nfs.people import Labelled, partners, read_people, region_operators
+from facemill.nfs.surface import surface_of
+
+ROWS, SIZE, YAW = 4, 230, 20
+TO_MILLIMETRES = FACE_TO_NFS.inverse()
+WHITE = (255, 255, 255)
+
+
+def retarget_figure(
+    model_path: str | Path,
+    people: str | Path,
+    targets: list[str | Path],
+    out: str | Path,
+    rows: int = ROWS,
+    size: int = SIZE,
+) -> None:
+    """Rows of expression units: the source, then every target moved by the network.
+
+    The source is the first test person. Targets are the source itself, the last other test person
+    and the meshes whose operators are named; the topmost row shows the neutrals.
+    """
+    model, _ = load_model(model_path)
+    labelled = read_people(Path(people) / "people.npz")
+    region = labelled.regions[-1]
+    drawn = labelled.people["test"]
+    names = [drawn[0], *([drawn[-1]] if len(drawn) > 1 else [])]
+    meshes = [whole(labelled, name, region) for name in names]
+    source = meshes[0]
+    for path in targets:
+        names.append(Path(path).stem)
+        meshes.append(read_operators(path))
+    weights = strongest_units(labelled, rows)
+    frames = labelled.frames(drawn[0], weights, source.source)
+    moved = [cloned(model, source, frames, mesh) for mesh in meshes]
+    columns = [(source, frames), *zip(meshes, moved, strict=True)]
+    pictures = [[_neutral(mesh, size) for mesh, _ in columns]]
+    pictures += [[_face(mesh, of[row], size) for mesh, of in columns] for row in range(len(frames))]
+    grid(
+        pictures,
+        out,
+        row_labels=["neutral", *(spoken(labelled, row) for row in weights)],
+        column_labels=["source", *(f"onto {name}" for name in names)],
+        title="NFS: expressions cloned to other meshes",
+        subtitle="nobody here was trained on; drawn people and a person of the data set",
+    )
+
+
+def whole(labelled: Labelled, person: str, region: str) -> Operators:
+    """A drawn person with all the model's vertices, however coarse the meshes of training were."""
+    data = replace(labelled.settings.data, vertices=None)
+    settings = replace(labelled.settings, data=data)
+    identity = labelled.identities[person]
+    return region_operators(labelled.model, identity, person, region, settings)
+
+
+def strongest_units(labelled: Labelled, count: int) -> Float[np.ndarray, "n e"]:
+    """Weights of the units that move the mean face most, each with its other side, in their order."""
+    model = labelled.model
+    rows = np.eye(len(model.units))
+    rows = np.unique(np.maximum(rows, rows[partners(model.units)]), axis=0)[::-1]
+    offsets = np.tensordot(rows, model.expression, axes=1)
+    size = np.sqrt((offsets**2).sum(axis=2).mean(axis=1))
+    return rows[np.sort(np.argsort(-size, kind="stable")[:count])]
+
+
+def spoken(labelled: Labelled, weights: Float[np.ndarray, " e"]) -> str:
+    """The names of the units that are on."""
+    return "\n".join(labelled.model.units[i] for i in np.flatnonzero(weights))
+
+
+@torch.no_grad()
+def cloned(
+    model: NFS, source: Operators, frames: Float[np.ndarray, "b n 3"], target: Operators
+) -> Float[np.ndarray, "b v 3"]:
+    """Frames of one mesh on another, canonical units."""
+    poisson = model.config.decoder == "jacobian"
+    give, take = (surface_of(one, poisson=poisson) for one in (source, target))
+    codes = model.codes(model.target(give), torch.from_numpy(frames.astype(np.float32)))
+    return model.decode(model.target(take), codes).numpy().astype(np.float64)
+
+
+def _neutral(operators: Operators, size: int) -> UInt8[np.ndarray, "r c 3"]:
+    return _face(operators, operators.mesh.vertices, size)
+
+
+def _face(
+    operators: Operators, vertices: Float[np.ndarray, "v 3"], size: int
+) -> UInt8[np.ndarray, "r c 3"]:
+    camera = portrait_camera(TO_MILLIMETRES.apply(BOX), YAW, size)
+    mesh = Mesh(TO_MILLIMETRES.apply(vertices), operators.faces.astype(np.int64))
+    return shade(mesh, camera, background=WHITE, occlusion=False)[..., :3]
+
+
+BOX = np.array([[-0.7, -0.95, 0.1], [0.7, 0.9, 0.8]])
+"""What the pictures show, canonical units."""

@@ -1,0 +1,243 @@
+"""NFS's loss terms, one function each; canonical units (10 cm), squared where nothing else is said.
+
+The original writes BP and BR into one entry of its loss, so that with both on only BR acts; here
+they are two terms.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+from torch.nn import functional
+
+from facemill.nfs.config import LossWeights, ModelConfig
+from facemill.nfs.model import NFS, Target
+from facemill.nfs.surface import Surface, spans, vertex_normals
+
+
+@dataclass(frozen=True)
+class FaceModel:
+    """The labelled people's linear model on the vertices of one mesh."""
+
+    neutral: Float[Tensor, "v 3"]
+    identity: Float[Tensor, "i v 3"]
+    expression: Float[Tensor, "e v 3"]
+
+    def vertices(
+        self, identity: Float[Tensor, "b i"], expression: Float[Tensor, "b e"]
+    ) -> Float[Tensor, "b v 3"]:
+        """Faces of identity and expression weights; surplus entries of codes are passed over."""
+        i, e = len(self.identity), len(self.expression)
+        return (
+            self.neutral
+            + torch.einsum("bi,ivx->bvx", identity[:, :i], self.identity)
+            + torch.einsum("be,evx->bvx", expression[:, :e], self.expression)
+        )
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What is known of a batch: frames of one person, and of labelled people the rest.
+
+    ``identity`` and ``expression`` are weights of the face model, padded with zeros to the codes'
+    lengths; ``labels`` the segments of the vertices.
+    """
+
+    frames: Float[Tensor, "b v 3"]
+    identity: Float[Tensor, " i"] | None = None
+    expression: Float[Tensor, "b z"] | None = None
+    labels: Int[Tensor, " v"] | None = None
+    face: FaceModel | None = None
+
+
+@dataclass(frozen=True)
+class Generic:
+    """The mean face with its operators, and the face model on its vertices (for BR)."""
+
+    surface: Surface
+    face: FaceModel
+
+
+def vertex_error(
+    found: Float[Tensor, "b v 3"], true: Float[Tensor, "b v 3"], free: bool = False
+) -> Float[Tensor, ""]:
+    """Mean squared difference of coordinates; ``free``: after taking off each frame's mean.
+
+    A Poisson solve knows nothing of where a mesh lies.
+    """
+    difference = found - true
+    if free:
+        difference = difference - difference.mean(dim=1, keepdim=True)
+    return difference.square().mean()
+
+
+def normal_error(
+    found: Float[Tensor, "b v 3"], true: Float[Tensor, "b v 3"], faces: Int[Tensor, "f 3"]
+) -> Float[Tensor, ""]:
+    """Mean squared difference of the coordinates of unit vertex normals."""
+    return (vertex_normals(found, faces) - vertex_normals(true, faces)).square().mean()
+
+
+def jacobian_error(
+    found: Float[Tensor, "b v 3"],
+    true: Float[Tensor, "b v 3"],
+    neutral: Float[Tensor, "v 3"],
+    faces: Int[Tensor, "f 3"],
+) -> Float[Tensor, ""]:
+    """Mean squared difference of the triangles' Jacobians, weighted by their area at rest.
+
+    The original counts every triangle the same; on ICT's mesh a few slivers then decide.
+    """
+    rest = spans(neutral[None], faces)[0]
+    corners = neutral[faces]
+    area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]).norm(
+        dim=-1
+    )
+    # The rest's spans are constants, so their inverse needs no gradient.
+    inverse = _inverse(rest)
+    difference = (spans(found, faces) - spans(true, faces)) @ inverse
+    return (difference.square().mean(dim=(2, 3)) * (area / area.sum())).sum(dim=1).mean()
+
+
+def _inverse(matrices: Float[Tensor, "f 3 3"]) -> Float[Tensor, "f 3 3"]:
+    """Inverse by cofactors; a matrix without volume gets zero, not infinity."""
+    a, b, c = matrices.unbind(dim=-1)
+    rows = torch.stack(
+        [torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)], dim=-2
+    )
+    volume = (a * torch.linalg.cross(b, c)).sum(dim=-1)[:, None, None]
+    return torch.where(volume > 1e-20, rows / volume.clamp(min=1e-20), torch.zeros_like(rows))
+
+
+def code_error(found: Float[Tensor, "*b z"], true: Float[Tensor, "*b z"]) -> Float[Tensor, ""]:
+    """Mean squared difference of codes; entries beyond the model's are to be zero."""
+    return (found - true).square().mean()
+
+
+def blendshape_error(
+    face: FaceModel,
+    identity: Float[Tensor, " i"],
+    expression: Float[Tensor, "b z"],
+    true: Float[Tensor, "b v 3"],
+) -> Float[Tensor, ""]:
+    """BP: the face model at the predicted codes against the true vertices."""
+    everybody = identity.expand(len(expression), -1)
+    return vertex_error(face.vertices(everybody, expression), true)
+
+
+def generic_error(
+    model: NFS, generic: Generic, identity_size: int, expression: Float[Tensor, "b z"]
+) -> Float[Tensor, ""]:
+    """BR: predicted expressions decoded on the mean face, against the face model at them.
+
+    Codes are taken as given and the mean face's own codes too: only the decoder learns from this.
+    """
+    codes = expression.detach()
+    with torch.no_grad():
+        target = model.target(generic.surface)
+    nobody = codes.new_zeros(len(codes), identity_size)
+    true = generic.face.vertices(nobody, codes)
+    return vertex_error(model.decode(target, codes), true, model.config.decoder == "jacobian")
+
+
+def segment_error(logits: Float[Tensor, "v l"], labels: Int[Tensor, " v"]) -> Float[Tensor, ""]:
+    """Mean negative log likelihood of the true segments."""
+    return functional.cross_entropy(logits, labels)
+
+
+def range_error(code: Float[Tensor, "*b z"]) -> Float[Tensor, ""]:
+    """Mean distance of entries from the interval [0, 1]."""
+    return (torch.relu(-code) + torch.relu(code - 1.0)).mean()
+
+
+TERMS = (
+    "vertices", "normals", "jacobians", "identity", "expression", "blendshapes", "generic",
+    "segments", "range_identity", "range_expression",
+)  # fmt: skip
+
+
+def terms(
+    model: NFS,
+    surface: Surface,
+    truth: Truth,
+    generic: Generic | None,
+    weights: LossWeights,
+    hinge: str = "units",
+    true_codes: bool = False,
+) -> dict[str, Float[Tensor, ""]]:
+    """The weighted terms of a batch by name; those that do not apply are left out.
+
+    The neutral's codes are computed once for all frames. ``generic`` is the mean face for BR,
+    ``true_codes`` decodes the labels in place of the predicted codes (warm-up).
+    """
+    target = model.target(surface)
+    codes = model.codes(target, truth.frames)
+    warm = true_codes and truth.expression is not None
+    found = model.decode(target, truth.expression if warm else codes)
+    values = reconstruction_terms(model.config, surface, found, truth.frames, weights)
+    if truth.face is None:
+        values |= unlabelled_terms(model.config, target, codes, weights, hinge)
+    else:
+        values |= labelled_terms(model, target, codes, truth, generic, weights)
+    return {name: getattr(weights, name) * value for name, value in values.items()}
+
+
+def reconstruction_terms(
+    config: ModelConfig,
+    surface: Surface,
+    found: Float[Tensor, "b v 3"],
+    true: Float[Tensor, "b v 3"],
+    weights: LossWeights,
+) -> dict[str, Float[Tensor, ""]]:
+    """Vertices, normals and Jacobians, of everybody."""
+    values = {"vertices": vertex_error(found, true, config.decoder == "jacobian")}
+    if weights.normals:
+        values["normals"] = normal_error(found, true, surface.faces)
+    if weights.jacobians:
+        values["jacobians"] = jacobian_error(found, true, surface.vertices, surface.faces)
+    return values
+
+
+def labelled_terms(
+    model: NFS,
+    target: Target,
+    codes: Float[Tensor, "b z"],
+    truth: Truth,
+    generic: Generic | None,
+    weights: LossWeights,
+) -> dict[str, Float[Tensor, ""]]:
+    """Codes, BP, BR and segments, of people whose weights are known."""
+    values = {
+        "identity": code_error(target.identity, truth.identity),
+        "expression": code_error(codes, truth.expression),
+    }
+    if weights.blendshapes:
+        values["blendshapes"] = blendshape_error(truth.face, target.identity, codes, truth.frames)
+    if weights.generic and generic is not None:
+        values["generic"] = generic_error(model, generic, len(target.identity), codes)
+    if weights.segments and target.logits is not None:
+        values["segments"] = segment_error(target.logits, truth.labels)
+    return values
+
+
+def unlabelled_terms(
+    config: ModelConfig,
+    target: Target,
+    codes: Float[Tensor, "b z"],
+    weights: LossWeights,
+    hinge: str,
+) -> dict[str, Float[Tensor, ""]]:
+    """Codes kept in [0, 1]: the expression units alone, or all entries of both codes (release)."""
+    if hinge == "units":
+        return {"range_expression": range_error(codes[:, : config.units])}
+    return {
+        "range_expression": range_error(codes),
+        "range_identity": range_error(target.identity),
+    }
+
+
+def total(values: Mapping[str, Float[Tensor, ""]]) -> Float[Tensor, ""]:
+    """The sum of the terms."""
+    return torch.stack(list(values.values())).sum()

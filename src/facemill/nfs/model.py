@@ -1,0 +1,254 @@
+"""NFS's networks: from meshes to codes, gates and moved vertices. Read from top to bottom."""
+
+import itertools
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.parametrizations import weight_norm
+
+from facemill.nets.diffusion import DiffusionNet
+from facemill.nfs.config import ModelConfig
+from facemill.nfs.surface import Surface, face_normals, solved, vertex_normals
+from facemill.training.settings import from_settings
+from facemill.training.weights import fill, read_weights, write_weights
+
+FORMAT = "nfs"
+OFFSET_SCALE = 10.0
+"""Offsets of vertices and normals from the neutral's are brought to about 1 by this."""
+PICTURE_MEAN, PICTURE_STD = 0.25, 0.25
+"""What pictures (0 to 1) are standardised with."""
+
+
+class PictureEncoder(nn.Module):
+    """Strided convolutions until one pixel is left, then a linear layer.
+
+    Eight of them for 256 pixels, with 16, 16, 32, 32, 64, 64, 128, 128 channels (NFS release).
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        layers = config.picture_size.bit_length() - 1
+        widths = [config.picture_channels, *(16 * 2 ** (n // 2) for n in range(layers))]
+        self.channels = config.picture_channels
+        self.convolutions = nn.ModuleList(
+            weight_norm(nn.Conv2d(before, after, 4, stride=2, padding=1))
+            for before, after in itertools.pairwise(widths)
+        )
+        self.last = nn.Linear(widths[-1], config.picture_code)
+
+    def forward(self, picture: Float[Tensor, "s s"]) -> Float[Tensor, " p"]:
+        """The code of one picture, 0 to 1."""
+        x = ((picture - PICTURE_MEAN) / PICTURE_STD).expand(1, self.channels, -1, -1)
+        for convolution in self.convolutions:
+            x = functional.leaky_relu(convolution(x), 0.2)
+        return self.last(x.flatten(1))[0]
+
+
+class SkinningBlock(nn.Module):
+    """From a vertex's skinning features to a gate for every number of the expression code."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.gate = config.gate
+        self.layers = nn.Sequential(
+            nn.Linear(config.segments, config.width, bias=False),
+            nn.ReLU(),
+            nn.Linear(config.width, config.width, bias=False),
+            nn.ReLU(),
+            nn.Linear(config.width, config.code, bias=False),
+        )
+
+    def forward(self, features: Float[Tensor, "v l"]) -> Float[Tensor, "v z"]:
+        """Gates, of any sign and size unless a sigmoid is asked for."""
+        gates = self.layers(features)
+        return torch.sigmoid(gates) if self.gate == "sigmoid" else gates
+
+
+class Norm(nn.Module):
+    """Group norm over channels and all vertices (release), or layer norm at every vertex.
+
+    The first makes a vertex depend on how densely the others are sampled.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.over_vertices = config.norm == "group"
+        self.norm = (
+            nn.GroupNorm(config.groups, config.width)
+            if self.over_vertices
+            else nn.LayerNorm(config.width)
+        )
+
+    def forward(self, x: Float[Tensor, "b v c"]) -> Float[Tensor, "b v c"]:
+        """Normalised features."""
+        return self.norm(x.transpose(1, 2)).transpose(1, 2) if self.over_vertices else self.norm(x)
+
+
+class Decoder(nn.Module):
+    """An MLP shared by all places: target features and gated code to an output.
+
+    The first layer's part for the target (features and identity) is computed once for all frames.
+    """
+
+    def __init__(self, config: ModelConfig, outputs: int) -> None:
+        super().__init__()
+        width, inputs = config.width, config.inputs + config.code + config.identity_size
+        self.config = config
+        self.layers = nn.ModuleList(
+            nn.Linear(inputs if n == 0 else width, width, bias=False)
+            for n in range(config.decoder_layers)
+        )
+        self.norms = nn.ModuleList(Norm(config) for _ in range(config.decoder_layers))
+        self.last = nn.Linear(width, outputs)
+
+    def of_target(
+        self, features: Float[Tensor, "v f"], identity: Float[Tensor, " i"]
+    ) -> Float[Tensor, "v c"]:
+        """The first layer's response to what all frames share."""
+        weights = self.layers[0].weight.split(
+            [self.config.inputs, self.config.code, self.config.identity_size], dim=1
+        )
+        return functional.linear(features, weights[0]) + weights[2] @ identity
+
+    def forward(
+        self, target: Float[Tensor, "v c"], local: Float[Tensor, "b v z"]
+    ) -> Float[Tensor, "b v o"]:
+        """Outputs of frames with local codes, on a target seen through :meth:`of_target`."""
+        inputs = self.config.inputs
+        weight = self.layers[0].weight[:, inputs : inputs + self.config.code]
+        x = torch.relu(self.norms[0](target + functional.linear(local, weight)))
+        for layer, norm in zip(self.layers[1:], self.norms[1:], strict=True):
+            x = torch.relu(norm(layer(x)))
+        return self.last(x)
+
+
+@dataclass(frozen=True)
+class Target:
+    """All that is computed once for a neutral mesh.
+
+    ``logits`` are the skinning features, ``gates`` what they make; both None without skinning.
+    """
+
+    surface: Surface
+    picture: Float[Tensor, " p"] | None
+    features: Float[Tensor, "v f"]
+    identity: Float[Tensor, " i"]
+    logits: Float[Tensor, "v l"] | None
+    gates: Float[Tensor, "v z"] | None
+
+
+class NFS(nn.Module):
+    """The whole system: picture, identity, expression and skinning encoder, and the decoder."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        encoder = {"width": config.width, "dropout": config.dropout}
+        self.picture = PictureEncoder(config) if config.has_picture else None
+        self.identity = DiffusionNet(
+            config.inputs, config.identity_size, blocks=config.identity_blocks, **encoder
+        )
+        self.expression = DiffusionNet(
+            config.expression_inputs, config.code, blocks=config.blocks, **encoder
+        )
+        if config.has_skinning:
+            self.skinning = DiffusionNet(
+                config.inputs, config.segments, blocks=config.blocks, **encoder
+            )
+            self.gates = SkinningBlock(config)
+        self.decoder = Decoder(config, 9 if config.decoder == "jacobian" else 3)
+
+    # -- encoding ----------------------------------------------------------------------------------
+
+    def target(self, surface: Surface) -> Target:
+        """Codes, features and gates of a neutral mesh."""
+        picture = self.picture(surface.picture) if self.picture is not None else None
+        features = self.features(surface, surface.vertices[None], picture)
+        operators = surface.first(self.config.eigenfunctions)
+        identity = self.identity.mean(features, operators)[0]
+        logits = gates = None
+        if self.config.has_skinning:
+            logits = self.skinning(features, operators)[0]
+            gates = self.gates(logits)
+        return Target(surface, picture, features[0], identity, logits, gates)
+
+    def features(
+        self,
+        surface: Surface,
+        vertices: Float[Tensor, "b v 3"],
+        picture: Float[Tensor, " p"] | None,
+    ) -> Float[Tensor, "b v f"]:
+        """Position, normal and picture code of every vertex of frames."""
+        parts = [vertices, vertex_normals(vertices, surface.faces)]
+        if picture is not None:
+            parts.append(picture.expand(*vertices.shape[:2], -1))
+        return torch.cat(parts, dim=-1)
+
+    def codes(self, source: Target, frames: Float[Tensor, "b v 3"]) -> Float[Tensor, "b z"]:
+        """Expression codes of frames of the source's topology, with its operators and picture."""
+        surface = source.surface
+        if self.config.anchored:
+            frames = torch.cat([frames, surface.vertices[None]])
+        features = self.features(surface, frames, source.picture)
+        if self.config.offsets:
+            change = features[..., :6] - source.features[:, :6]
+            features = torch.cat([features, OFFSET_SCALE * change], dim=-1)
+        codes = self.expression.mean(features, surface.first(self.config.eigenfunctions))
+        return codes[:-1] - codes[-1:] if self.config.anchored else codes
+
+    # -- decoding ----------------------------------------------------------------------------------
+
+    def decode(self, target: Target, codes: Float[Tensor, "b z"]) -> Float[Tensor, "b v 3"]:
+        """The target in the expressions of some codes, canonical vertices."""
+        anchored = self.config.anchored
+        if anchored:
+            codes = torch.cat([codes, torch.zeros_like(codes[:1])])
+        out = self._outputs(target, codes)
+        if anchored:
+            out = out[:-1] - out[-1:]
+        neutral = target.surface.vertices
+        if self.config.decoder == "vert":
+            return out
+        if self.config.decoder == "disp":
+            return neutral + out
+        shape = (*out.shape[:2], 3, 3)
+        identity = torch.eye(3, dtype=out.dtype, device=out.device)
+        return solved(target.surface, identity + self.config.jacobian_scale * out.view(shape))
+
+    def _outputs(self, target: Target, codes: Float[Tensor, "b z"]) -> Float[Tensor, "b n o"]:
+        """The decoder at the vertices, or at the triangles where Jacobians are wanted."""
+        features, gates = target.features, target.gates
+        if self.config.decoder == "jacobian":
+            faces, neutral = target.surface.faces, target.surface.vertices
+            middles = neutral[faces].mean(dim=1)
+            normals = face_normals(neutral[None], faces)[0]
+            shared = features[:1, 6:].expand(len(faces), -1)
+            features = torch.cat([middles, normals, shared], dim=-1)
+            gates = None if gates is None else gates[faces].mean(dim=1)
+        local = codes[:, None] if gates is None else gates * codes[:, None]
+        local = local.expand(len(codes), len(features), -1)
+        return self.decoder(self.decoder.of_target(features, target.identity), local)
+
+
+def save_model(
+    path: str | Path, model: NFS, units: tuple[str, ...], extra: Mapping[str, Any]
+) -> None:
+    """Write weights, configuration and the names of the expression units."""
+    metadata = {"format": FORMAT, "config": asdict(model.config), "units": list(units)}
+    write_weights(path, model, {**metadata, **extra})
+
+
+def load_model(path: str | Path) -> tuple[NFS, dict[str, Any]]:
+    """A trained network, ready for use, and the metadata of its file."""
+    hint = "Train it again: nfs_train."
+    origin = "Name a model.safetensors that nfs_train wrote."
+    metadata, tensors = read_weights(path, FORMAT, origin, hint)
+    model = NFS(from_settings(ModelConfig, metadata["config"], str(path)))
+    fill(model, tensors, path, hint)
+    return model.eval(), metadata

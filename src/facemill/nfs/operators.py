@@ -1,0 +1,116 @@
+"""Operators of meshes that are not drawn from the model: the data set's people, and anybody's."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int
+
+from facemill.data.blendshapes import read_blendshapes
+from facemill.data.canonical import to_canonical
+from facemill.data.packs import FacePack
+from facemill.errors import ConfigError, GeometryError
+from facemill.mesh.clean import cleaned
+from facemill.mesh.closing import parts
+from facemill.mesh.decimation import decimated
+from facemill.mesh.operators import OperatorSettings, build_operators, write_operators
+from facemill.mesh.surface import Mesh
+from facemill.mesh.visibility import hidden_vertices
+from facemill.nfs.people import mean_face
+from facemill.randomness import generator
+from facemill.training.settings import from_settings
+
+NEUTRAL = "1_neutral"
+
+
+@dataclass(frozen=True)
+class MeshSettings:
+    """How a mesh is brought into the canonical frame and what is computed on it."""
+
+    eigenfunctions: int = 128  # (NFS release)
+    picture_size: int = 256  # (NFS release)
+    max_residual: float = 4.0  # mm to the mean face, rms; landmarks twice as much (ours)
+    radius: float = 130.0  # mm about the face frame's origin: what is kept of a person (ours)
+    vertices: int | None = None  # of a person's mesh, by decimation; null: all (ours)
+
+    def __post_init__(self) -> None:
+        for name in ("max_residual", "radius"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name}: found {getattr(self, name)}, expected above 0")
+
+    @property
+    def operators(self) -> OperatorSettings:
+        """What decides the operators of an aligned mesh."""
+        return OperatorSettings(self.eigenfunctions, self.picture_size)
+
+
+def operators_build(
+    source: str | Path,
+    people: str | Path,
+    settings: Mapping[str, Any],
+    out: str | Path,
+    landmarks: str | Path | None = None,
+) -> None:
+    """Write the operators of a mesh file, or of the neutral in a face pack (.npz).
+
+    ``people`` is the file that holds the mean face; ``settings`` are those of
+    :class:`MeshSettings`. Raises GeometryError for a mesh that cannot be used, with the reason.
+    """
+    config = from_settings(MeshSettings, settings, "nfs.operators")
+    mean = mean_face(read_blendshapes(people))
+    name = Path(source).stem
+    if Path(source).suffix == ".npz":
+        operators = _of_person(FacePack(source), mean, config, name)
+    else:
+        operators = _of_file(source, landmarks, mean, config, name)
+    write_operators(out, operators)
+
+
+def _of_file(source, landmarks, mean, config, name):
+    from facemill.data.align import read_points
+    from facemill.mesh.io import read_mesh
+
+    mesh = read_mesh(source)
+    marks = read_points(landmarks, mesh) if landmarks else {}
+    clean = cleaned(mesh, name)
+    placed, residual = to_canonical(clean.mesh, marks, mean, config.max_residual, name)
+    return build_operators(mesh, config.operators, name, placed, residual)
+
+
+def _of_person(pack: FacePack, mean, config: MeshSettings, name: str):
+    """The front of a person's neutral head: what is seen, within ``radius``."""
+    if NEUTRAL not in pack.expressions:
+        raise GeometryError(
+            f"{pack.path}: holds no {NEUTRAL}; NFS needs everybody's neutral. Add it to "
+            "'expressions' or leave this person out."
+        )
+    mesh = pack.registered(NEUTRAL)
+    landmarks = dict(enumerate(np.asarray(pack.landmarks(NEUTRAL), np.float64)))
+    # Their size is known and belongs to them: no scale is fitted.
+    placed, residual = to_canonical(
+        mesh, landmarks, mean, config.max_residual, name, with_scale=False
+    )
+    faces = front_faces(mesh, config.radius)
+    if config.vertices is not None:
+        used = np.unique(faces)
+        number = np.full(len(mesh.vertices), -1)
+        number[used] = np.arange(len(used))
+        part = Mesh(mesh.vertices[used].astype(np.float64), number[faces])
+        rng = generator(0, "nfs", "triangles", name)
+        faces = used[decimated(part, config.vertices, rng)[1]]
+    front = Mesh(mesh.vertices.astype(np.float64), faces)
+    return build_operators(front, config.operators, name, placed, residual, weld=False)
+
+
+def front_faces(mesh: Mesh, radius: float) -> Int[np.ndarray, "g 3"]:
+    """Faces that a viewer in front sees whole, within ``radius`` mm of the face frame's origin.
+
+    Eyeballs, teeth and what else does not hang on the skin are left out as small pieces later.
+    """
+    away = np.linalg.norm(mesh.vertices, axis=1) > radius
+    out = away | hidden_vertices(mesh.vertices, mesh.faces)
+    faces = mesh.faces[~out[mesh.faces].any(axis=1)]
+    part = parts(faces, len(mesh.vertices))
+    return faces[part == np.bincount(part).argmax()]

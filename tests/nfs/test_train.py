@@ -1,0 +1,105 @@
+"""Training: learns, on any batch size, leaves its record, ends alike however often it is killed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import asdict
+
+import pytest
+from small_nfs import SMALL
+
+from facemill.errors import ConfigError
+from facemill.nfs.config import TrainConfig
+from facemill.nfs.model import load_model
+from facemill.nfs.train import train
+
+TRAIN = {
+    "steps": 12, "batch": 3, "learning_rate": 3e-3, "validate_every": 4, "log_every": 4,
+    "checkpoint_steps": 3,
+}  # fmt: skip
+SETTINGS = {"model": asdict(SMALL), "train": TRAIN}
+
+
+def changed(**train_settings) -> dict:
+    return {**SETTINGS, "train": {**TRAIN, **train_settings}}
+
+
+def run(people, folder, settings=SETTINGS, name="model"):
+    paths = [folder / f"{name}.{end}" for end in ("safetensors", "csv", "json")]
+    train(people, settings, folder / f"work_{name}", *paths, threads=1)
+    return paths
+
+
+def test_training_learns_and_leaves_its_record(people, tmp_path):
+    model_path, history, record = run(people, tmp_path, changed(steps=60, log_every=10))
+    rows = list(csv.DictReader(history.open()))
+    assert float(rows[-1]["total"]) < 0.7 * float(rows[0]["total"])
+    assert float(rows[0]["blendshapes"]) > 0 and float(rows[0]["generic"]) > 0
+    about = json.loads(record.read_text())
+    assert about["labelled_people"] == 3 and about["best_validation"] > 0
+    assert about["best_validation"] <= float(rows[-1]["validation"]) * 1.001
+    _, metadata = load_model(model_path)
+    assert metadata["units"][0] == "2_smile" and not (tmp_path / "work_model").exists()
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_any_batch_size_trains(people, tmp_path, batch):
+    settings = changed(steps=2, batch=batch, validate_every=0)
+    model_path, history, _ = run(people, tmp_path, settings)
+    assert model_path.is_file() and len(history.read_text().splitlines()) == 2
+
+
+def test_the_settings_change_the_run(people, tmp_path):
+    plain = run(people, tmp_path, changed(steps=2), "plain")[0].read_bytes()
+    for name, value in (("seed", 1), ("batch", 2), ("weights", {"generic": 0.0})):
+        other = run(people, tmp_path, changed(steps=2, **{name: value}), name)[0].read_bytes()
+        assert other != plain, name
+
+
+def test_codes_too_short_for_the_face_model_are_refused(people, tmp_path):
+    settings = {**SETTINGS, "model": {**SETTINGS["model"], "units": 5}}
+    with pytest.raises(ConfigError, match=r"nfs.model.units: found 5, but .* demo has 19"):
+        run(people, tmp_path, settings)
+
+
+KILLED_RUN = """
+import json, os, signal, sys
+from pathlib import Path
+from facemill.nfs import losses
+from facemill.nfs.train import train
+
+people, out, settings, kill_at = sys.argv[1:]
+steps, original = 0, losses.terms
+
+def terms(*args):
+    global steps
+    steps += 1
+    if steps > int(kill_at):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return original(*args)
+
+losses.terms = terms
+out = Path(out)
+paths = [out / f"killed.{end}" for end in ("safetensors", "csv", "json")]
+train(people, json.loads(settings), out / "work_killed", *paths, threads=1)
+"""
+
+
+def test_a_killed_run_ends_with_the_bytes_of_one_never_killed(people, tmp_path):
+    settings = changed(steps=10)
+    settings["model"] = {**settings["model"], "dropout": 0.3}
+    whole = run(people, tmp_path, settings)
+    argv = [sys.executable, "-c", KILLED_RUN, str(people), str(tmp_path), json.dumps(settings)]
+    killed = subprocess.run([*argv, "7"], env=os.environ, capture_output=True)
+    assert killed.returncode == -signal.SIGKILL
+    subprocess.run([*argv, "99"], env=os.environ, check=True, capture_output=True)
+    assert (tmp_path / "killed.safetensors").read_bytes() == whole[0].read_bytes()
+    assert json.loads((tmp_path / "killed.json").read_text())["times_resumed"] == 1
+
+
+def test_published_recipe():
+    config = TrainConfig()
+    assert (config.batch, config.learning_rate, config.weights.vertices) == (8, 1e-4, 10.0)

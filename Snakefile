@@ -25,6 +25,7 @@ include: "workflow/rules/imface_figures.smk"
 include: "workflow/rules/imface_uses.smk"
 include: "workflow/rules/mofanerf.smk"
 include: "workflow/rules/nfs.smk"
+include: "workflow/rules/nfs_uses.smk"
 include: "workflow/rules/report.smk"
 
 

@@ -132,13 +132,13 @@ def _landmarks(scan: Path, named: str | None) -> Path | None:
     )
 
 
-def variant(config: Mapping[str, Any], known: Sequence[str]) -> str:
-    """The variant that ``fit_one.variant`` means: one of ``known``, the first where it is null."""
-    named = config["fit_one"]["variant"] or known[0]
+def variant(config: Mapping[str, Any], known: Sequence[str], section: str = "fit_one") -> str:
+    """The variant that ``<section>.variant`` means: of ``known``, the first where it is null."""
+    named = config[section]["variant"] or known[0]
     if named not in known:
         near = difflib.get_close_matches(named, known, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]}?" if near else f"known here: {', '.join(known)}"
-        raise ConfigError(f'config: fit_one.variant is "{named}"; {hint}')
+        raise ConfigError(f'config: {section}.variant is "{named}"; {hint}')
     return named
 
 

@@ -60,9 +60,12 @@ def retarget_figure(
     )
 
 
-def whole(labelled: Labelled, person: str, region: str) -> Operators:
-    """A drawn person with all the model's vertices, however coarse the meshes of training were."""
-    data = replace(labelled.settings.data, vertices=None)
+def whole(labelled: Labelled, person: str, region: str, vertices: int | None = None) -> Operators:
+    """A drawn person with all the model's vertices, however coarse the meshes of training were.
+
+    With ``vertices`` by decimation with no more than these.
+    """
+    data = replace(labelled.settings.data, vertices=vertices)
     settings = replace(labelled.settings, data=data)
     identity = labelled.identities[person]
     return region_operators(labelled.model, identity, person, region, settings)

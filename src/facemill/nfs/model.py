@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,6 +143,19 @@ class Target:
     gates: Float[Tensor, "v z"] | None
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What all frames of one target have in common when they are decoded.
+
+    ``first`` is the first layer's response to the target, ``rest`` the output of the zero code,
+    where displacements are relative to it. A place is a vertex, or a triangle for Jacobians.
+    """
+
+    first: Float[Tensor, "n c"]
+    gates: Float[Tensor, "n z"] | None
+    rest: Float[Tensor, "n o"] | None = None
+
+
 class NFS(nn.Module):
     """The whole system: picture, identity, expression and skinning encoder, and the decoder."""
 
@@ -204,14 +217,31 @@ class NFS(nn.Module):
 
     # -- decoding ----------------------------------------------------------------------------------
 
-    def decode(self, target: Target, codes: Float[Tensor, "b z"]) -> Float[Tensor, "b v 3"]:
-        """The target in the expressions of some codes, canonical vertices."""
-        anchored = self.config.anchored
-        if anchored:
-            codes = torch.cat([codes, torch.zeros_like(codes[:1])])
-        out = self._outputs(target, codes)
-        if anchored:
+    def shared(self, target: Target) -> Shared:
+        """What :meth:`decode` would compute anew for every batch of a sequence."""
+        shared = self._shared(target)
+        if not self.config.anchored:
+            return shared
+        zero = shared.first.new_zeros(1, self.config.code)
+        return replace(shared, rest=self._outputs(shared, zero)[0])
+
+    def decode(
+        self, target: Target, codes: Float[Tensor, "b z"], shared: Shared | None = None
+    ) -> Float[Tensor, "b v 3"]:
+        """The target in the expressions of some codes, canonical vertices.
+
+        ``shared`` is what :meth:`shared` found for the target, when there are more codes to come.
+        """
+        if shared is not None:
+            out = self._outputs(shared, codes)
+            out = out if shared.rest is None else out - shared.rest
+        elif self.config.anchored:
+            out = self._outputs(
+                self._shared(target), torch.cat([codes, torch.zeros_like(codes[:1])])
+            )
             out = out[:-1] - out[-1:]
+        else:
+            out = self._outputs(self._shared(target), codes)
         neutral = target.surface.vertices
         if self.config.decoder == "vert":
             return out
@@ -221,19 +251,22 @@ class NFS(nn.Module):
         identity = torch.eye(3, dtype=out.dtype, device=out.device)
         return solved(target.surface, identity + self.config.jacobian_scale * out.view(shape))
 
-    def _outputs(self, target: Target, codes: Float[Tensor, "b z"]) -> Float[Tensor, "b n o"]:
-        """The decoder at the vertices, or at the triangles where Jacobians are wanted."""
+    def _shared(self, target: Target) -> Shared:
+        """The first layer's part for the vertices, or the triangles where Jacobians are wanted."""
         features, gates = target.features, target.gates
         if self.config.decoder == "jacobian":
             faces, neutral = target.surface.faces, target.surface.vertices
             middles = neutral[faces].mean(dim=1)
             normals = face_normals(neutral[None], faces)[0]
-            shared = features[:1, 6:].expand(len(faces), -1)
-            features = torch.cat([middles, normals, shared], dim=-1)
+            common = features[:1, 6:].expand(len(faces), -1)
+            features = torch.cat([middles, normals, common], dim=-1)
             gates = None if gates is None else gates[faces].mean(dim=1)
-        local = codes[:, None] if gates is None else gates * codes[:, None]
-        local = local.expand(len(codes), len(features), -1)
-        return self.decoder(self.decoder.of_target(features, target.identity), local)
+        return Shared(self.decoder.of_target(features, target.identity), gates)
+
+    def _outputs(self, shared: Shared, codes: Float[Tensor, "b z"]) -> Float[Tensor, "b n o"]:
+        """The decoder at all places."""
+        local = codes[:, None] if shared.gates is None else shared.gates * codes[:, None]
+        return self.decoder(shared.first, local.expand(len(codes), len(shared.first), -1))
 
 
 def save_model(

@@ -1,0 +1,73 @@
+"""From a file to the network's vertices and back: welded seams, waste, foreign operators."""
+
+import numpy as np
+import pytest
+from small_nfs_uses import SETTINGS, face_of, with_operators, written
+
+from facemill.errors import DataError
+from facemill.mesh.frames import FACE_TO_NFS, Similarity
+from facemill.mesh.operators import build_operators, write_operators
+from facemill.mesh.surface import Mesh
+from facemill.nfs.user_mesh import back_map, read_user_mesh
+
+QUARTER = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
+
+
+@pytest.fixture(scope="module")
+def face(demo_model) -> Mesh:
+    return face_of(demo_model)
+
+
+def seamed(mesh: Mesh) -> Mesh:
+    """The mesh with its first used vertex doubled for one of its faces, and a far loose face."""
+    vertex = mesh.faces[0, 0]
+    n = len(mesh.vertices)
+    loose = np.array([[500.0, 0, 0], [501, 0, 0], [500, 1, 0]])
+    vertices = np.concatenate([mesh.vertices, mesh.vertices[[vertex]], loose])
+    faces = mesh.faces.copy()
+    faces[0, 0] = n
+    return Mesh(vertices, np.concatenate([faces, [[n + 1, n + 2, n + 3]]]))
+
+
+def test_vertices_at_one_place_move_together_and_waste_stays(face):
+    mesh = seamed(face)
+    held = with_operators(mesh)
+    n, vertex = len(face.vertices), int(face.faces[0, 0])
+    assert held.back[n] == held.back[vertex] >= 0
+    assert (held.back[n + 1 :] == -1).all()
+    moved = held.operators.vertices.astype(np.float64)[None] + [0.0, 0.1, 0.0]
+    found = held.restored(moved)[0]
+    kept = held.back >= 0
+    np.testing.assert_allclose(found[kept], mesh.vertices[kept] + [0.0, 10.0, 0.0], atol=1e-6)
+    np.testing.assert_array_equal(found[~kept], mesh.vertices[~kept])
+
+
+def test_where_nothing_moves_the_file_comes_back_untouched(face):
+    pose = Similarity(0.37, QUARTER, np.array([3.0, 2.0, 1.0]))
+    mesh = Mesh(pose.apply(face.vertices), face.faces)
+    held = with_operators(mesh, placed=FACE_TO_NFS.after(pose.inverse()))
+    still = held.operators.vertices.astype(np.float64)
+    np.testing.assert_array_equal(held.restored(still[None])[0], mesh.vertices)
+    up = held.restored(still[None] + [0.0, 0.0, 0.01])[0] - mesh.vertices
+    used = held.back >= 0
+    np.testing.assert_allclose(up[used], np.tile(0.37 * QUARTER[:, 2], (used.sum(), 1)), atol=1e-6)
+
+
+def test_a_kept_vertex_goes_to_itself_even_where_others_share_its_place():
+    vertices = np.array([[0.0, 0, 0], [1, 0, 0], [0, 0, 0], [2, 0, 0]])
+    np.testing.assert_array_equal(back_map(vertices, np.array([0, 1, 2])), [0, 1, 2, -1])
+    np.testing.assert_array_equal(back_map(vertices, np.array([1, 2])), [1, 0, 1, -1])
+
+
+def test_operators_of_another_mesh_are_refused(face, demo_model, tmp_path):
+    other = face_of(demo_model, identity=(-1.0, 0.5, 0.0))
+    short = Mesh(
+        face.vertices[face.faces].reshape(-1, 3), np.arange(face.faces.size).reshape(-1, 3)
+    )
+    paths = written(tmp_path, {"face": face, "other": other, "short": short})
+    write_operators(tmp_path / "face.npz", build_operators(face, SETTINGS, "x", FACE_TO_NFS))
+    assert read_user_mesh(paths[0], tmp_path / "face.npz").name == "face"
+    with pytest.raises(DataError, match=r"face.npz: operators of another mesh than .*other.obj"):
+        read_user_mesh(paths[1], tmp_path / "face.npz")
+    with pytest.raises(DataError, match=r"operators of a mesh of .* vertices, but .*short.obj has"):
+        read_user_mesh(paths[2], tmp_path / "face.npz")

@@ -9,7 +9,7 @@ from facemill.figures.layout import grid
 from facemill.figures.sheets import readable
 from facemill.metrics.images import psnr
 from facemill.mofanerf.figures import ERROR_GAIN
-from facemill.mofanerf.pairs import BESIDE, PairKey, PairPack
+from facemill.mofanerf.pairs import BESIDE, Pair, PairKey, PairPack
 from facemill.mofanerf.refine import load_refiner
 from facemill.mofanerf.refine_evaluate import both_methods
 from facemill.mofanerf.splits import ViewSplit, read_view_split
@@ -32,12 +32,11 @@ def refine_figure(
         truth = pair.truth[..., :3]
         made = both_methods(refiner, pair)
         images.append([truth, *made.values(), *(_error(p, truth) for p in made.values())])
-        quality = [psnr(p / 255.0, truth / 255.0, pair.mask) for p in made.values()]
-        captions.append(["", *(f"{value:.1f} dB" for value in quality), "", ""])
+        captions.append(["", *(_quality(p, pair) for p in made.values()), "", ""])
         where = split_name(split, key.person, key.expression).replace(", ", ",\n")
         labels.append(f"{where}\n{key.person} {readable(key.expression)}")
     titles = ["truth", "half size, enlarged", "refined"]
-    titles += [f"{name}:\ndifference x {ERROR_GAIN:g}" for name in ("enlarged", "refined")]
+    titles += [f"error x {ERROR_GAIN:g}, {when}" for when in ("before", "after")]
     grid(images, out, labels, titles, captions=captions, cell=1.4)
 
 
@@ -49,6 +48,11 @@ def shown(pack: PairPack, split: ViewSplit) -> list[PairKey]:
         of_people = {key.person: key for key in reversed(own) if BESIDE not in key.view}
         chosen += sorted(of_people.values())[:ROWS]
     return chosen
+
+
+def _quality(picture: UInt8[np.ndarray, "h w 3"], pair: Pair) -> str:
+    given = picture / 255.0, pair.truth[..., :3] / 255.0
+    return f"{psnr(*given):.1f} dB, in the mask {psnr(*given, pair.mask):.1f}"
 
 
 def _error(

@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="model.safetensors")
     parser.add_argument("--codes", type=Path, required=True, help="codes.npz")
     parser.add_argument("--views", type=Path, required=True, help="folder of <person>.zip")
-    parser.add_argument("--fits", type=Path, nargs="+", default=[], help="fits (.npz)")
+    parser.add_argument("--fits", type=Path, nargs="*", default=[], help="fits (.npz)")
     parser.add_argument(
         "--settings", type=json.loads, default={}, help='JSON: {"novel_views": ...}'
     )

@@ -13,7 +13,7 @@ import facemill.command
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--model", type=Path, required=True, help="model.safetensors")
     parser.add_argument("--codes", type=Path, required=True, help="codes.npz")
-    parser.add_argument("--fits", type=Path, nargs="+", default=[], help="fits (.npz)")
+    parser.add_argument("--fits", type=Path, nargs="*", default=[], help="fits (.npz)")
     parser.add_argument("--settings", type=json.loads, default={}, help='JSON: {"steps": ...}')
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--out", type=Path, required=True, help="picture (.png) to write")

@@ -136,7 +136,7 @@ def random_faces(
         rows,
         out,
         title="People who do not exist",
-        subtitle="Shape and appearance drawn together with the training people's covariance"
+        subtitle="Drawn with the training people's covariance"
         + ("" if wider == 1 else f"; deviations x {wider:g}"),
         cell=CELL,
     )

@@ -1,7 +1,7 @@
 """A wild photo to a fitted face: prepare, take the light out, fit, draw it anew.
 
-The light is taken out twice: first by the mean face's normals, then by those of the face that was
-fitted to the first picture, and the fit is made again.
+The light is taken out by the mean face's normals. In further rounds it is taken out by those of the
+face that was fitted in the round before, and the fit is made again.
 """
 
 import logging
@@ -56,7 +56,7 @@ class PhotoConfig:
     size: int = 256  # pixels a side of the canonical picture
     focal: float | None = None  # pixels of the photo; None: its EXIF data, or 1.2 longer sides
     max_residual: float = LIMIT  # of the pose, share of the distance between the eyes
-    rounds: int = 2  # of taking the light out and fitting; 0 fits the photo under its own light
+    rounds: int = 1  # of taking the light out and fitting; 0 fits the photo under its own light
     yaws: tuple[float, ...] = (-60.0, -30.0, 0.0, 30.0, 60.0)  # degrees, of the new views
     views_size: int = 192  # pixels of each
     starts: int | None = None  # of a fit; None: as fit.starts

@@ -1,15 +1,19 @@
 """Batches: the right pixels, the right colours, nothing that is held out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
-from made_up_people import TRAIN, write_views
+from made_up_people import MODEL, TRAIN, write_views
 
 from facemill.errors import DataError
 from facemill.mesh.frames import FACE_TO_MOFANERF
-from facemill.mofanerf.config import TrainConfig
+from facemill.mofanerf.config import TrainConfig, TrainSettings
 from facemill.mofanerf.data import averaged, choose_pixels, open_training_set
+from facemill.mofanerf.losses import correspondence
 from facemill.mofanerf.rays import UNIT
+from facemill.mofanerf.train import initial_model
 from facemill.render.cameras import orbit
 from facemill.training.settings import from_settings
 
@@ -66,9 +70,11 @@ def test_vertices_and_mean_face_go_together(data):
 
 
 def test_a_batch_is_a_function_of_seed_and_step(data):
-    one, same, other = data.batch(5, CONFIG), data.batch(5, CONFIG), data.batch(6, CONFIG)
-    for name in vars(one):
+    config = replace(CONFIG, predicted_share=0.25)
+    one, same, other = data.batch(5, config), data.batch(5, config), data.batch(6, config)
+    for name in set(vars(one)) - {"predicted"}:
         assert torch.equal(getattr(one, name), getattr(same, name))
+    assert torch.equal(one.predicted.vertices, same.predicted.vertices)
     assert not torch.equal(one.directions, other.directions)
 
 
@@ -100,3 +106,45 @@ def test_views_that_lack_an_expression_or_a_view_are_refused(rendered, tmp_path)
     write_views(rendered.data, tmp_path, settings | {"yaws": 2})
     with pytest.raises(DataError, match=r"no views 0_2"):
         open_training_set(rendered.codes, rendered.split, tmp_path, 16)
+
+
+def test_no_predicted_faces_unless_asked_for(data):
+    assert data.batch(0, CONFIG).predicted is None
+
+
+def test_predicted_faces_are_untrained_ones_of_the_linear_model(data):
+    """Vertices are the model's own for the code beside them; codes are nobody's trained pair."""
+    config = replace(CONFIG, predicted_share=0.25)
+    plain, mixed = data.batch(2, CONFIG), data.batch(2, config)
+    assert mixed.predicted.vertices.shape == (8, 8, 3) and mixed.vertices.shape == (8, 24, 3)
+    assert torch.equal(mixed.directions, plain.directions)  # rays are drawn as without
+    for step in range(6):
+        found = data.batch(step, config).predicted
+        for shape, number, vertices, canonical in zip(*vars(found).values(), strict=True):
+            known = np.flatnonzero((data.shapes == shape.numpy()).all(axis=1))
+            assert all((person, int(number)) not in data.pairs for person in known)
+            face = data.predicted.model.vertices(shape.numpy(), int(number), data.predicted.rows)
+            away = FACE_TO_MOFANERF.apply(face)[:, None] - vertices.numpy()[None]
+            row = np.linalg.norm(away, axis=-1).argmin(axis=0)
+            assert np.abs(FACE_TO_MOFANERF.apply(face)[row] - vertices.numpy()).max() < 1e-5
+            assert np.abs(data.canonical[row] - canonical.numpy()).max() < 1e-5
+
+
+def test_predicted_faces_teach_the_warp(data):
+    """The term counts them like other vertices, and its gradient reaches the expression codes."""
+    config = replace(CONFIG, predicted_share=0.5)
+    batch = data.batch(1, config)
+    model = initial_model(from_settings(TrainSettings, {"model": MODEL}, "mofanerf"), data)
+    torch.nn.init.normal_(model.fine.warp.head.weight, std=0.1)
+    own = model.geometry(
+        torch.from_numpy(data.shapes)[batch.person], model.expression(batch.expression)
+    )
+    beyond = model.geometry(batch.predicted.shape, model.expression(batch.predicted.expression))
+    whole = correspondence(model.fine, batch, own.detach(), beyond)
+    apart = correspondence(model.fine, replace(batch, predicted=None), own)
+    faces = batch.predicted
+    as_own = replace(batch, vertices=faces.vertices, canonical=faces.canonical, predicted=None)
+    other = correspondence(model.fine, as_own, beyond)
+    torch.testing.assert_close(whole, (apart + other) / 2)
+    (gradient,) = torch.autograd.grad(whole, model.expression_codes)
+    assert gradient.abs().sum() > 0

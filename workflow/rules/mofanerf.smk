@@ -1,9 +1,11 @@
 # MoFaNeRF: codes from registered meshes, trained on views, measured on what was held out.
 localrules:
     mofanerf_table,
+    mofanerf_ablation,
 
 
 MOFANERF_VARIANTS = list(configuration.variants(config["mofanerf"]))
+MOFANERF_ABLATIONS = list(configuration.ablations(config["mofanerf"]))
 # Settings of training, evaluation and figures by variant, as JSON.
 MOFANERF = {
     variant: {
@@ -13,7 +15,8 @@ MOFANERF = {
         "evaluate": json.dumps(own["evaluate"]),
         "figures": json.dumps(own["figures"]),
     }
-    for variant, own in configuration.variants(config["mofanerf"]).items()
+    for kind in (configuration.variants, configuration.ablations)
+    for variant, own in kind(config["mofanerf"]).items()
 }
 # Of the first variant's renders, refined; config mofanerf.refine may be null.
 REFINE_SCORES = collect(
@@ -69,7 +72,7 @@ rule mofanerf_train:
     benchmark:
         "<benchmarks>/mofanerf_train/{radiance}.jsonl"
     wildcard_constraints:
-        radiance="|".join(MOFANERF_VARIANTS),
+        radiance="|".join(MOFANERF_VARIANTS + MOFANERF_ABLATIONS),
     priority: 10  # a long job, and pictures wait for it
     conda:
         "../../envs/torch.yaml"
@@ -106,7 +109,7 @@ rule mofanerf_evaluate:
     benchmark:
         "<benchmarks>/mofanerf_evaluate/{radiance}.jsonl"
     wildcard_constraints:
-        radiance="|".join(MOFANERF_VARIANTS),
+        radiance="|".join(MOFANERF_VARIANTS + MOFANERF_ABLATIONS),
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -155,6 +158,39 @@ rule mofanerf_table:
     shell:
         "python workflow/scripts/mofanerf_table.py --scores {input.scores:q} "
         "{input.fitted:q} {input.refined:q} --out {output:q} &> {log:q}"
+
+
+rule mofanerf_ablation:
+    # What each part is worth: the first variant and the same without one part after the other.
+    input:
+        collect(
+            "<results>/mofanerf/{radiance}/scores.csv",
+            radiance=[MOFANERF_VARIANTS[0], *MOFANERF_ABLATIONS],
+        ),
+    output:
+        report(
+            "<results>/tables/mofanerf_ablation.csv",
+            caption="../report/mofanerf_ablation.rst",
+            category="MoFaNeRF",
+            labels={"what": "ablation"},
+        ),
+    log:
+        "<logs>/mofanerf_ablation.log",
+    benchmark:
+        "<benchmarks>/mofanerf_ablation.jsonl"
+    conda:
+        "../../envs/base.yaml"
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards, attempt: 1000 * attempt,
+        runtime=lambda wildcards, attempt: 10 * attempt,
+    params:
+        methods=[MOFANERF_VARIANTS[0], *MOFANERF_ABLATIONS],
+        settings=settings("seed"),
+        code=CODE["mofanerf_ablation"],
+    shell:
+        "python workflow/scripts/mofanerf_ablation.py --scores {input:q} "
+        "--methods {params.methods:q} --settings {params.settings:q} --out {output:q} &> {log:q}"
 
 
 rule mofanerf_novel_views:

@@ -30,6 +30,11 @@ class ModelConfig:
     expression_dim: int = 30  # of the learned expression codes (release)
     appearance_dim: int = 256  # of the code that the texture network makes (release)
     texture_size: int = 512  # side of what the texture network sees (release)
+    expression_codes: Literal["learned", "one_hot"] = (
+        "learned"  # (release); or rows of the identity
+    )
+    modulation: bool = True  # of the expression code by the person (release)
+    appearance: Literal["texture", "free"] = "texture"  # (release); or a learned code a person
     position_bands: int = 10  # frequencies of the position's encoding (release); faithful alone
     direction_bands: int = 4  # frequencies of the direction's encoding (release)
     coarse_width: int = 256  # of the coarse network (release); faithful alone, as the three below
@@ -49,7 +54,7 @@ class ModelConfig:
     bandwidth: int = 4  # frequencies of the encoded place in the mean face's space
 
     def __post_init__(self) -> None:
-        sizes = [name for name, value in vars(self).items() if isinstance(value, int)]
+        sizes = [name for name, value in vars(self).items() if type(value) is int]  # no bool
         require_at_least(self, 1, *sizes)
         size = self.texture_size
         require(
@@ -120,6 +125,7 @@ class TrainConfig:
     decay_steps: int | None = 750_000  # (release); null: the run's own length
     ema: float = 0.0  # decay of the averaged weights that are kept; 0: the last ones (release)
     correspondence_points: int = 256  # vertices of each image's scan in a step (ours)
+    predicted_share: float = 0.0  # of these, on predicted faces that nobody was shown (ours)
     weights: LossWeights = field(default_factory=LossWeights)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     autocast: Literal["auto", "off"] = "auto"  # auto: bfloat16 on a GPU that has it
@@ -134,7 +140,7 @@ class TrainConfig:
         names = ("steps", "images", "rays", "correspondence_points", "log_every")
         require_at_least(self, 1, *names, "checkpoint_steps")
         require_at_least(self, 0, "preview_every", "landmark_spread")
-        for name in ("landmark_share", "background_share", "ema"):
+        for name in ("landmark_share", "background_share", "predicted_share", "ema"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name}: found {value}, expected a share, 0 to 1")
         require(self.ema < 1, f"ema: found {self.ema}, expected less than 1")

@@ -5,6 +5,7 @@ seen. Files are in the face frame (mm), batches in the scene's frame (50 mm are 
 """
 
 import dataclasses
+import itertools
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from facemill.files import sha256
 from facemill.mesh.frames import FACE_TO_MOFANERF
 from facemill.mofanerf.config import TrainConfig
 from facemill.mofanerf.face_model import CodesFile
+from facemill.mofanerf.predicted import Predicted, PredictedFaces
 from facemill.mofanerf.rays import UNIT, Rays, pixel_rays
 from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.randomness import generator
@@ -41,6 +43,7 @@ class Batch:
     mask: Bool[Tensor, "b r"]  # whether the ray meets the head; guide is its depth then
     vertices: Float[Tensor, "b m 3"]
     canonical: Float[Tensor, "b m 3"]  # the same vertices on the mean face
+    predicted: Predicted | None = None  # vertices of as many faces that nobody was shown
 
     @property
     def rays(self) -> Rays:
@@ -49,7 +52,8 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        return Batch(*[getattr(self, f.name).to(device) for f in dataclasses.fields(self)])
+        parts = [getattr(self, field.name) for field in dataclasses.fields(self)]
+        return Batch(*[None if part is None else part.to(device) for part in parts])
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,7 @@ class TrainingSet:
     landmarks: dict[tuple[int, int], Float32[np.ndarray, "68 3"]]  # mm, by pair
     vertices: dict[tuple[int, int], Float32[np.ndarray, "m 3"]]  # scene units, by pair
     canonical: Float32[np.ndarray, "m 3"]  # scene units
+    predicted: PredictedFaces
     codes_sha256: str
     sources: dict[str, str]  # checksum of each pack
 
@@ -94,11 +99,14 @@ class TrainingSet:
         drawn = [self._image(s, rng, config) for s, rng in zip(scans, draws, strict=True)]
         origins, directions, guide, colour, mask = (np.stack(a) for a in zip(*drawn, strict=True))
         count = min(config.correspondence_points, len(self.canonical))
+        beyond = round(config.predicted_share * count)
+        count -= beyond
         rows = np.stack([rng.integers(len(self.canonical), size=count) for rng in draws])
         vertices = np.stack([self.vertices[s][r] for s, r in zip(scans, rows, strict=True)])
         person, expression = torch.tensor(scans).unbind(-1)
         arrays = (origins, directions, guide, colour, mask, vertices, self.canonical[rows])
-        return Batch(person, expression, *map(torch.from_numpy, arrays))
+        predicted = self.predicted.draw(draws, beyond) if beyond else None
+        return Batch(person, expression, *map(torch.from_numpy, arrays), predicted)
 
     def _image(
         self, scan: tuple[int, int], rng: np.random.Generator, config: TrainConfig
@@ -187,15 +195,20 @@ def open_training_set(
     if not pairs:
         raise DataError(f"{views}: no image to train on. See {split_path}.")
     people, names = split.train_people, split.expressions
+    model, rows = codes.model(), codes.array("correspondence/vertices")
+    shapes = np.stack([codes.shape(person) for person in people])
+    every = itertools.product(range(len(people)), range(len(names)))
+    untrained = tuple(pair for pair in every if pair not in set(pairs))
     return TrainingSet(
         split,
         tuple(packs),
         tuple(pairs),
-        np.stack([codes.shape(person) for person in people]),
+        shapes,
         np.stack([averaged(codes.texture(person), texture_size) for person in people]),
         {(p, e): codes.array(f"landmarks/{people[p]}/{names[e]}") for p, e in pairs},
         {(p, e): _scene(codes.array(f"correspondence/{people[p]}/{names[e]}")) for p, e in pairs},
-        _scene(codes.model().canonical[codes.array("correspondence/vertices")]),
+        _scene(model.canonical[rows]),
+        PredictedFaces(model, shapes, untrained, rows),
         sha256(codes_path),
         {pack.path.stem: sha256(pack.path) for pack in packs},
     )

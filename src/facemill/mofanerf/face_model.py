@@ -50,11 +50,20 @@ class FaceModel:
 
     def predict(self, z: Float[np.ndarray, " k"], expression: int) -> Mesh:
         """The surface expected for a shape code (padded or not) and the row of an expression."""
+        return Mesh(self.vertices(z, expression), self.faces, self.uv, self.faces_uv)
+
+    def vertices(
+        self,
+        z: Float[np.ndarray, " k"],
+        expression: int,
+        rows: Int[np.ndarray, " n"] | slice = slice(None),
+    ) -> Float32[np.ndarray, "n 3"]:
+        """Vertices (all, or those of the rows given) of :meth:`predict`."""
         z = np.asarray(z[: len(self.basis)], np.float32)
-        vertices = self.mean + np.tensordot(z, self.basis, 1) + self.shift[expression]
+        vertices = self.mean[rows] + np.tensordot(z, self.basis[:, rows], 1)
+        vertices = vertices + self.shift[expression][rows]
         part = self.expression_basis[expression]
-        vertices = vertices + np.tensordot(z[: len(part)], part, 1)
-        return Mesh(vertices, self.faces, self.uv, self.faces_uv)
+        return vertices + np.tensordot(z[: len(part)], part[:, rows], 1)
 
     def blend(self, z: Float[np.ndarray, " k"], mix: Float[np.ndarray, " e"]) -> Mesh:
         """The surface for a mix of expressions: neutral, and each one's change times its weight.

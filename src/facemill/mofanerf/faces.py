@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, Float32
 
 from facemill.errors import DataError
 from facemill.files import sha256
@@ -55,17 +55,22 @@ class Faces:
         return self.expressions.index(expression)
 
     @torch.no_grad()
-    def appearance(self, texture: UInt8[np.ndarray, "512 512 3"]) -> Float[torch.Tensor, "1 a"]:
-        """The appearance code that the texture network makes."""
-        pixels = torch.from_numpy(texture).to(self.device).permute(2, 0, 1)[None]
-        return self.model.appearance(pixels.float() / 255.0)
+    def appearance(self, person: str) -> Float[torch.Tensor, "1 a"]:
+        """A person's appearance code: what the texture network makes of the person's texture.
+
+        Where training people have free codes, theirs, and for everybody else the mean of these.
+        """
+        texture = torch.from_numpy(self.codes.texture(person)).to(self.device)
+        known = person in self.train_people
+        row = torch.tensor([self.train_people.index(person) if known else -1], device=self.device)
+        return self.model.appearance_of(row, texture.permute(2, 0, 1)[None].float() / 255.0)
 
     @torch.no_grad()
     def condition(self, person: str, expression: str) -> Codes | Conditioned:
         """A person of the codes file with a trained expression."""
         shape = torch.from_numpy(self.codes.shape(person)).to(self.device)[None]
         number = torch.tensor([self.row(expression)], device=self.device)
-        appearance = self.appearance(self.codes.texture(person))
+        appearance = self.appearance(person)
         return self.model.condition(shape, self.model.expression(number), appearance)
 
     def surface(self, person: str, expression: str) -> Mesh:
@@ -95,7 +100,7 @@ class Faces:
         row = self.row(expression)
         mix = np.zeros(len(self.expressions), np.float32)
         mix[row] = 1.0
-        appearance = self.appearance(self.codes.texture(person))[0].cpu().numpy()
+        appearance = self.appearance(person)[0].cpu().numpy()
         return FaceCodes(self.codes.shape(person), self.expression_codes()[row], appearance, mix)
 
     @torch.no_grad()

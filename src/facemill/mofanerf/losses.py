@@ -36,13 +36,20 @@ def depth(traced: Traced, guide: Tensor, mask: Tensor, count: Tensor | None = No
     return (along * mask).sum() / count.clamp_min(1)
 
 
-def correspondence(field: CanonicalField, batch: Batch, codes: Tensor) -> Tensor:
+def correspondence(
+    field: CanonicalField, batch: Batch, codes: Tensor, predicted_codes: Tensor | None = None
+) -> Tensor:
     """How far vertices are led from where the same ones lie on the mean face (ours).
 
     Mean of e + 5 e^2 of the distance e (scene units): the square weighs open mouths, which are few
-    vertices that move far; the distance itself settles the rest.
+    vertices that move far; the distance itself settles the rest. ``predicted_codes`` belong to the
+    batch's predicted faces, whose vertices count like the others.
     """
     away = (field.to_mean_face(batch.vertices, codes) - batch.canonical).norm(dim=-1)
+    if batch.predicted is not None:
+        faces = batch.predicted
+        led = field.to_mean_face(faces.vertices, predicted_codes)
+        away = torch.cat([away, (led - faces.canonical).norm(dim=-1)], dim=1)
     return (away + 5.0 * away.square()).mean()
 
 
@@ -63,7 +70,7 @@ def terms(
     mean number of rays on the head where the batch is one of several processes'.
     """
     people, place = batch.person.unique(return_inverse=True)
-    appearance = model.appearance(textures[people].float() / 255.0)[place]
+    appearance = model.appearance_of(people, textures[people].float() / 255.0)[place]
     codes = model.condition(shapes[batch.person], model.expression(batch.expression), appearance)
     traced = trace(model, batch.rays, codes, sampling, sampling.shell, generator)
     # Sums and logarithms stay in single precision whatever the networks compute in.
@@ -89,6 +96,10 @@ def weighted(
     else:
         found["depth"] = weights.depth * depth(traced, batch.guide, batch.mask, on_head)
     if isinstance(codes, Conditioned) and weights.correspondence:
-        term = correspondence(model.fine, batch, codes.geometry.float())
+        beyond = None
+        if batch.predicted is not None:
+            faces = batch.predicted
+            beyond = model.geometry(faces.shape, model.expression(faces.expression))
+        term = correspondence(model.fine, batch, codes.geometry.float(), beyond)
         found["correspondence"] = weights.correspondence * term
     return found

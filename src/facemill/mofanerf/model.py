@@ -98,18 +98,35 @@ class RadianceMLP(nn.Module):
 class MoFaNeRF(nn.Module):
     """Codes and field of one profile.
 
-    ``n_expressions`` learned codes; shape codes and textures come from outside.
+    ``n_expressions`` learned codes; shape codes and textures come from outside. Three parts can be
+    left out to see what they are worth: expression codes may be rows of the identity, the
+    modulation may be missing, and each of the ``n_people`` training people may have a learned
+    appearance code of their own in place of the texture network, which needs no number of people.
+
+    Raises ConfigError for more one-hot codes than ``config.expression_dim``, or no people.
     """
 
-    def __init__(self, config: ModelConfig, n_expressions: int) -> None:
+    def __init__(self, config: ModelConfig, n_expressions: int, n_people: int = 0) -> None:
         super().__init__()
         self.config = config
         self.n_expressions = n_expressions
-        # Uniform in [0, 1) (release).
-        self.expression_codes = nn.Parameter(torch.rand(n_expressions, config.expression_dim))
-        self.modulation = Modulation(SHAPE_DIM, config.expression_dim)
+        if config.expression_codes == "learned":  # uniform in [0, 1) (release)
+            self.expression_codes = nn.Parameter(torch.rand(n_expressions, config.expression_dim))
+        else:
+            codes = one_hot(n_expressions, config.expression_dim)
+            # Not among the weights: those of one mode do not fit the other.
+            self.register_buffer("expression_codes", codes, persistent=False)
+        self.modulation = None
+        if config.modulation:
+            self.modulation = Modulation(SHAPE_DIM, config.expression_dim)
         faithful = config.profile == "faithful"
-        self.texture = TextureEncoder(config.texture_size, config.appearance_dim, faithful)
+        if config.appearance == "texture":
+            self.texture = TextureEncoder(config.texture_size, config.appearance_dim, faithful)
+        elif n_people < 1:
+            raise ConfigError("appearance: free has a code for each person; found no people")
+        else:  # of length 1 or so
+            codes = torch.randn(n_people, config.appearance_dim) / config.appearance_dim**0.5
+            self.appearance_codes = nn.Parameter(codes)
         if faithful:
             self.coarse = RadianceMLP(config, config.coarse_width, config.coarse_depth)
             self.fine = RadianceMLP(config, config.fine_width, config.fine_depth)
@@ -117,9 +134,29 @@ class MoFaNeRF(nn.Module):
             self.fine = CanonicalField(config, SHAPE_DIM)
 
     def appearance(self, texture: Float[Tensor, "b 3 t t"]) -> Float[Tensor, "b a"]:
-        """Appearance codes of textures (0 to 1), averaged down to what the network sees."""
+        """Appearance codes of textures (0 to 1), averaged down to what the network sees.
+
+        Raises ConfigError where no network reads textures (``appearance: free``).
+        """
+        if self.config.appearance == "free":
+            raise ConfigError(
+                "mofanerf.model.appearance: free, so no network reads textures; expected a model "
+                "trained with appearance: texture"
+            )
         factor = texture.shape[-1] // self.config.texture_size
         return self.texture(F.avg_pool2d(texture, factor) if factor > 1 else texture)
+
+    def appearance_of(
+        self, person: Int[Tensor, " b"], texture: Float[Tensor, "b 3 t t"]
+    ) -> Float[Tensor, "b a"]:
+        """Appearance codes of training people by their rows, from their textures (0 to 1) or free.
+
+        A row of -1 stands for somebody who was not trained on; free codes have their mean there.
+        """
+        if self.config.appearance == "texture":
+            return self.appearance(texture)
+        mean = self.appearance_codes.mean(dim=0, keepdim=True)
+        return torch.cat([self.appearance_codes, mean])[person]
 
     def condition(
         self,
@@ -128,10 +165,21 @@ class MoFaNeRF(nn.Module):
         appearance: Float[Tensor, "b a"],
     ) -> Codes | Conditioned:
         """Codes of b images made ready for the field; ``expression`` is not yet modulated."""
-        modulated = self.modulation(shape, expression)
         if isinstance(self.fine, CanonicalField):
-            return self.fine.condition(torch.cat([shape, modulated], -1), appearance)
-        return Codes(shape, modulated, appearance)
+            return self.fine.condition(self.geometry(shape, expression), appearance)
+        return Codes(shape, self.modulated(shape, expression), appearance)
+
+    def geometry(
+        self, shape: Float[Tensor, "b 50"], expression: Float[Tensor, "b e"]
+    ) -> Float[Tensor, "b g"]:
+        """What of the codes drives geometry: the shape's beside the modulated expression's."""
+        return torch.cat([shape, self.modulated(shape, expression)], dim=-1)
+
+    def modulated(
+        self, shape: Float[Tensor, "b 50"], expression: Float[Tensor, "b e"]
+    ) -> Float[Tensor, "b e"]:
+        """The expression code as the person has it; without modulation everybody has the same."""
+        return expression if self.modulation is None else self.modulation(shape, expression)
 
     def field(
         self,
@@ -144,15 +192,24 @@ class MoFaNeRF(nn.Module):
         return (self.coarse if coarse else self.fine)(points, directions, codes)
 
     def expression(self, number: Int[Tensor, " b"]) -> Float[Tensor, "b e"]:
-        """Learned codes of expressions by their row."""
+        """Codes of expressions by their row."""
         return self.expression_codes[number]
+
+
+def one_hot(count: int, size: int) -> Float[Tensor, "n e"]:
+    """The first ``count`` rows of the identity; ConfigError where they are longer than ``size``."""
+    if count > size:
+        raise ConfigError(
+            f"mofanerf.model.expression_dim: found {size}, expected at least {count}, one for each "
+            "expression, with expression_codes: one_hot"
+        )
+    return torch.eye(count, size)
 
 
 def parameter_counts(model: MoFaNeRF) -> dict[str, int]:
     """Learned numbers by part."""
-    return {
-        name: sum(p.numel() for p in part.parameters()) for name, part in model.named_children()
-    } | {"expression_codes": model.expression_codes.numel()}
+    parts = {name: sum(p.numel() for p in m.parameters()) for name, m in model.named_children()}
+    return parts | {name: p.numel() for name, p in model.named_parameters(recurse=False)}
 
 
 def macs_per_point(network: RadianceMLP | CanonicalField) -> int:
@@ -193,6 +250,12 @@ def save_model(
             f"{path}: {len(expressions)} expressions are named, the model has "
             f"{model.n_expressions} codes; name every row"
         )
+    named = len((extra or {}).get("people", ()))
+    if model.config.appearance == "free" and named != len(model.appearance_codes):
+        raise ConfigError(
+            f"{path}: {named} people are named, the model has {len(model.appearance_codes)} "
+            "appearance codes; name every row"
+        )
     metadata = {
         "format": FORMAT,
         "config": to_settings(model.config),
@@ -220,6 +283,6 @@ def load_model(
             "codes of that run."
         )
     config = from_settings(ModelConfig, metadata["config"], f"{path}: config")
-    model = MoFaNeRF(config, len(metadata["expressions"]))
+    model = MoFaNeRF(config, len(metadata["expressions"]), len(metadata.get("people", ())))
     fill(model, tensors, path, HINT)
     return model.eval(), metadata

@@ -28,7 +28,7 @@ def write_preview(
         codes = model.condition(
             torch.from_numpy(data.shapes[person]).to(device)[None],
             model.expression(torch.tensor([expression], device=device)),
-            model.appearance(texture),
+            model.appearance_of(torch.tensor([person], device=device), texture),
         )
         seen = render_image(model, pack.camera(view), codes, sampling, depth)
         own = np.round(seen.colour * 255).astype(np.uint8)

@@ -30,7 +30,7 @@ class CodePrior:
 def appearance_codes(faces: Faces) -> Float32[np.ndarray, "p a"]:
     """The appearance codes of the training people."""
     people = faces.train_people
-    codes = [faces.appearance(faces.codes.texture(person))[0] for person in people]
+    codes = [faces.appearance(person)[0] for person in people]
     return np.stack([code.cpu().numpy() for code in codes])
 
 

@@ -89,7 +89,7 @@ def train(
 def initial_model(config: TrainSettings, data: TrainingSet) -> MoFaNeRF:
     """Fresh weights and expression codes from the seed."""
     with seeded(config.train.seed, "mofanerf", "init"):
-        return MoFaNeRF(config.model, len(data.split.expressions))
+        return MoFaNeRF(config.model, len(data.split.expressions), len(data.packs))
 
 
 def make_optimiser(model: MoFaNeRF, config: TrainConfig) -> torch.optim.Adam:
@@ -128,8 +128,8 @@ def without_denormals() -> Iterator[None]:
         torch.set_flush_denormal(False)
 
 
-OWN_CODE = ("canonical", "compositing", "config", "data", "layers", "losses", "model", "rays")
-OWN_CODE += ("render", "splits", "train")
+OWN_CODE = ("canonical", "compositing", "config", "data", "face_model", "layers", "losses", "model")
+OWN_CODE += ("predicted", "rays", "render", "splits", "train")
 """Modules that decide the weights."""
 
 

@@ -13,6 +13,9 @@ from facemill.mesh.prepare import PrepareSettings
 from facemill.mesh.samples import SampleSettings
 from facemill.mesh.surface_fit import BaselineConfig
 from facemill.metrics.geometry import EvaluateConfig
+from facemill.nfs import config as nfs_config
+from facemill.nfs.operators import MeshSettings
+from facemill.nfs.people import DataConfig
 from facemill.render.views import ViewSettings
 from facemill.training.settings import from_settings
 
@@ -158,6 +161,10 @@ def plain(value):
         ("imface.extraction", ExtractionConfig),
         ("imface.figures", FigureConfig),
         ("evaluate", EvaluateConfig),
+        ("nfs.model", nfs_config.ModelConfig),
+        ("nfs.train", nfs_config.TrainConfig),
+        ("nfs.data", DataConfig),
+        ("nfs.operators", MeshSettings),
     ],
 )
 def test_defaults_are_those_of_the_library(schema, key, cls):
@@ -226,11 +233,23 @@ def test_people_are_chosen_by_count_or_name():
         configuration.chosen(people, ["d004"], "views.people")
 
 
-@pytest.mark.parametrize("preset", ["smoke", "ict", "facescape"])
+@pytest.mark.parametrize("preset", ["smoke", "ict", "facescape", "nfs_paper"])
 def test_presets_fit_the_schema(schema, repository, preset):
     base = yaml.safe_load((repository / "config.yaml").read_text())
     over = yaml.safe_load((repository / "config" / f"{preset}.yaml").read_text())
     configuration.checked(configuration.merged(base, over), schema)
+
+
+def test_the_nfs_preset_is_the_published_network(schema, repository):
+    base = yaml.safe_load((repository / "config.yaml").read_text())
+    over = yaml.safe_load((repository / "config/nfs_paper.yaml").read_text())
+    config = configuration.checked(configuration.merged(base, over), schema)["nfs"]
+    for key, cls in (("model", nfs_config.ModelConfig), ("data", DataConfig)):
+        own = {name: value for name, value in config[key].items() if name != "demo_modes"}
+        published = {name: value for name, value in plain(cls()).items() if name in own}
+        assert own == published
+    train = from_settings(nfs_config.TrainConfig, config["train"], "nfs.train")
+    assert (train.batch, train.learning_rate, train.decay) == (8, 1e-4, 1.0)
 
 
 def test_the_full_preset_is_the_published_model(schema, repository):

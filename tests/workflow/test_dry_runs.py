@@ -60,6 +60,8 @@ def test_the_ict_preset_fetches_the_model_or_takes_a_packed_copy(fresh_project, 
         "imface_interpolation",
         "mofanerf_table",
         "mofanerf_novel_views",
+        "nfs_table",
+        "nfs_retarget_figure",
         "data_sheet",
         "viewer",
         "prepare",
@@ -69,6 +71,19 @@ def test_a_figure_or_table_is_a_target_by_its_name(fresh_project, target):
     answer = fresh_project.snakemake("-n", target)
     assert answer.returncode == 0, answer.stdout
     assert "\nreport " not in answer.stdout
+
+
+def test_operators_of_any_mesh_are_a_target(fresh_project):
+    meshes = fresh_project.folder / "resources/meshes"
+    meshes.mkdir(parents=True)
+    (meshes / "Ana Lena.ply").write_text("x")
+    (meshes / "Ana Lena.landmarks.txt").write_text("x")
+    answer = fresh_project.snakemake("-n", "results/demo/operators/Ana Lena.npz")
+    assert answer.returncode == 0, answer.stdout
+    assert "Ana Lena.landmarks.txt" in answer.stdout and "\nnfs_data " in answer.stdout
+    assert "\nmesh_prepare " not in answer.stdout
+    missing = fresh_project.snakemake("-n", "results/demo/operators/nobody.npz")
+    assert missing.returncode != 0 and "resources/meshes/nobody.obj" in missing.stdout
 
 
 def test_a_scan_of_one_s_own_is_a_target_with_its_file_as_input(fresh_project):

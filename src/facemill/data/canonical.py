@@ -63,7 +63,8 @@ def to_canonical(
 
     With ``landmarks`` (iBUG numbers, the mesh's frame) by least squares on eyes and nose where
     there are three of them, else on all. Without, meshes that lie in the canonical frame, the face
-    frame or the ICT model's own are recognised by ICP; any other pose and unit is searched for.
+    frame or the ICT model's own are recognised by ICP; any other pose is searched for, in the usual
+    units.
     Without ``with_scale`` landmarks in millimetres keep their size.
     Raises GeometryError where the residual exceeds ``max_residual`` mm (landmarks: twice as much),
     where left and right are exchanged, or where no face is found.
@@ -112,17 +113,18 @@ def _by_surface(mesh, mean, max_residual, name) -> tuple[Similarity, float]:
     found = [one for one in (_settled(points, start, reference) for start in known) if one]
     found = [one for one in found if one[2] <= max_residual and one[1] <= max_residual]
     if not found:
-        sizes = _sizes(extent(points), name)
-        starts = [start for start, _ in find_face(points, reference.mesh.vertices, sizes)]
+        scales = _usual_scales(extent(points), name)
+        starts = [start for start, _ in find_face(points, reference.mesh.vertices, scales)]
         found = [one for one in (_settled(points, start, reference) for start in starts) if one]
     if not found:
         raise GeometryError(f"{name}: no face was found in the mesh. {WAY_OUT}")
     # Found in the mesh, and the mesh found on it: a wrong place is good at one of the two at most.
-    placed, residual, _ = min(found, key=lambda one: one[1] + one[2])
-    if residual > max_residual:
+    placed, residual, missing = min(found, key=lambda one: one[1] + one[2])
+    if max(residual, missing) > max_residual:
         raise GeometryError(
             f"{name}: the best place found leaves the mesh {residual:.2f} mm (rms) from the mean "
-            f"face, more than nfs.operators.max_residual = {max_residual:g}. {WAY_OUT}"
+            f"face, and that {missing:.2f} mm from the mesh; one is more than "
+            f"nfs.operators.max_residual = {max_residual:g}. {WAY_OUT}"
         )
     return FACE_TO_NFS.after(placed), residual
 
@@ -140,12 +142,12 @@ def _settled(points, start, reference) -> tuple[Similarity, float, float] | None
     return placed, residual, float(distance[: round(COVERED * len(distance))].mean())
 
 
-def _sizes(size: float, name: str) -> list[float]:
-    """Millimetres per unit of the usual units in which the mesh is as large as a head."""
-    sizes = [factor for factor in UNITS.values() if HEAD[0] <= factor * size <= HEAD[1]]
-    if not sizes:
+def _usual_scales(size: float, name: str) -> list[float]:
+    """Millimetres per unit of the usual units in which a mesh of this extent is a head."""
+    scales = [factor for factor in UNITS.values() if HEAD[0] <= factor * size <= HEAD[1]]
+    if not scales:
         raise GeometryError(
             f"{name}: {size:.4g} units large, which in no usual unit is a head ({HEAD[0]:g} to "
             f"{HEAD[1]:g} mm). Scale it to millimetres, or give landmarks, which tell the size."
         )
-    return sizes
+    return scales

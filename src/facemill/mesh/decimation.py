@@ -32,8 +32,6 @@ def decimated(
     work.meshing_decimation_quadric_edge_collapse(
         targetfacenum=round(len(mesh.faces) * vertices / len(mesh.vertices)),
         optimalplacement=False,
-        preserveboundary=True,
-        boundaryweight=0.1,
         preservenormal=True,
         preservetopology=True,
     )

@@ -45,6 +45,7 @@ class ModelConfig:
     groups: int = 32  # of the group norm (release)
     gate: Literal["raw", "sigmoid"] = "raw"  # of the skinning block's output (release: raw)
     anchored: bool = False  # codes and displacements relative to the neutral's (ours)
+    offsets: bool = False  # the expression encoder sees how far a frame is from the neutral (ours)
     jacobian_scale: float = 0.1  # standard deviation that the decoder's Jacobians are in units of
 
     def __post_init__(self) -> None:
@@ -94,19 +95,14 @@ class ModelConfig:
         return self.design != "nfr"
 
     @property
+    def expression_inputs(self) -> int:
+        """Features of a vertex that the expression encoder sees."""
+        return self.inputs + (6 if self.offsets else 0)
+
+    @property
     def inputs(self) -> int:
         """Features of a vertex: position, normal, picture code."""
         return 6 + (self.picture_code if self.has_picture else 0)
-
-
-PAPER = ModelConfig()
-"""The published network."""
-
-FAST = ModelConfig(
-    width=96, blocks=3, decoder_layers=5, dropout=0.0, eigenfunctions=64, picture_size=64,
-    picture_channels=1, picture_code=32, norm="layer", anchored=True,
-)  # fmt: skip
-"""What a CPU can train (ours)."""
 
 
 @dataclass(frozen=True)

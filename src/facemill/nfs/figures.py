@@ -13,7 +13,7 @@ from facemill.mesh.frames import FACE_TO_NFS
 from facemill.mesh.operators import Operators, read_operators
 from facemill.mesh.surface import Mesh
 from facemill.nfs.model import NFS, load_model
-from facemill.nfs.people import Labelled, read_people, region_operators
+from facemill.nfs.people import Labelled, partners, read_people, region_operators
 from facemill.nfs.surface import surface_of
 
 ROWS, SIZE, YAW = 4, 230, 20
@@ -29,7 +29,7 @@ def retarget_figure(
     rows: int = ROWS,
     size: int = SIZE,
 ) -> None:
-    """Rows of expressions: the source, then every target moved by the network.
+    """Rows of expression units: the source, then every target moved by the network.
 
     The source is the first test person. Targets are the source itself, the last other test person
     and the meshes whose operators are named; the topmost row shows the neutrals.
@@ -44,8 +44,7 @@ def retarget_figure(
     for path in targets:
         names.append(Path(path).stem)
         meshes.append(read_operators(path))
-    chosen = strongest(labelled, rows)
-    weights = labelled.expressions["test"][chosen]
+    weights = strongest_units(labelled, rows)
     frames = labelled.frames(drawn[0], weights, source.source)
     moved = [cloned(model, source, frames, mesh) for mesh in meshes]
     columns = [(source, frames), *zip(meshes, moved, strict=True)]
@@ -72,17 +71,19 @@ def whole(labelled: Labelled, person: str, region: str, vertices: int | None = N
     return region_operators(labelled.model, identity, person, region, settings)
 
 
-def strongest(labelled: Labelled, count: int) -> list[int]:
-    """Test expressions that move the mean face most, in their order."""
-    offsets = np.tensordot(labelled.expressions["test"], labelled.model.expression, axes=1)
+def strongest_units(labelled: Labelled, count: int) -> Float[np.ndarray, "n e"]:
+    """Weights of the units that move the mean face most, each with its other side, in their order."""
+    model = labelled.model
+    rows = np.eye(len(model.units))
+    rows = np.unique(np.maximum(rows, rows[partners(model.units)]), axis=0)[::-1]
+    offsets = np.tensordot(rows, model.expression, axes=1)
     size = np.sqrt((offsets**2).sum(axis=2).mean(axis=1))
-    return sorted(np.argsort(-size, kind="stable")[:count].tolist())
+    return rows[np.sort(np.argsort(-size, kind="stable")[:count])]
 
 
 def spoken(labelled: Labelled, weights: Float[np.ndarray, " e"]) -> str:
-    """The strongest units of an expression and their weights, in words."""
-    order = np.argsort(-weights, kind="stable")[:3]
-    return "\n".join(f"{labelled.model.units[i]} {weights[i]:.1f}" for i in order if weights[i] > 0)
+    """The names of the units that are on."""
+    return "\n".join(labelled.model.units[i] for i in np.flatnonzero(weights))
 
 
 @torch.no_grad()
@@ -108,5 +109,5 @@ def _face(
     return shade(mesh, camera, background=WHITE, occlusion=False)[..., :3]
 
 
-BOX = np.array([[-0.68, -0.9, 0.1], [0.68, 0.85, 0.8]])
+BOX = np.array([[-0.7, -0.95, 0.1], [0.7, 0.9, 0.8]])
 """What the pictures show, canonical units."""

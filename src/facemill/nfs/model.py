@@ -19,6 +19,8 @@ from facemill.training.settings import from_settings
 from facemill.training.weights import fill, read_weights, write_weights
 
 FORMAT = "nfs"
+OFFSET_SCALE = 10.0
+"""Offsets of vertices and normals from the neutral's are brought to about 1 by this."""
 PICTURE_MEAN, PICTURE_STD = 0.25, 0.25
 """What pictures (0 to 1) are standardised with."""
 
@@ -165,7 +167,9 @@ class NFS(nn.Module):
         self.identity = DiffusionNet(
             config.inputs, config.identity_size, blocks=config.identity_blocks, **encoder
         )
-        self.expression = DiffusionNet(config.inputs, config.code, blocks=config.blocks, **encoder)
+        self.expression = DiffusionNet(
+            config.expression_inputs, config.code, blocks=config.blocks, **encoder
+        )
         if config.has_skinning:
             self.skinning = DiffusionNet(
                 config.inputs, config.segments, blocks=config.blocks, **encoder
@@ -205,6 +209,9 @@ class NFS(nn.Module):
         if self.config.anchored:
             frames = torch.cat([frames, surface.vertices[None]])
         features = self.features(surface, frames, source.picture)
+        if self.config.offsets:
+            change = features[..., :6] - source.features[:, :6]
+            features = torch.cat([features, OFFSET_SCALE * change], dim=-1)
         codes = self.expression.mean(features, surface.first(self.config.eigenfunctions))
         return codes[:-1] - codes[-1:] if self.config.anchored else codes
 

@@ -16,12 +16,8 @@ from facemill.mesh.gradients import (
 )
 from facemill.mesh.laplacian import cotangent_laplacian, eigenbasis, vertex_masses
 from facemill.mesh.normals import face_normals_and_areas
-from facemill.mesh.operators import (
-    OperatorSettings,
-    build_operators,
-    read_operators,
-    write_operators,
-)
+from facemill.mesh.operators import OperatorSettings, read_operators, write_operators
+from facemill.mesh.operators_build import build_operators
 from facemill.mesh.poisson import PoissonSolver, jacobians
 from facemill.mesh.surface import Mesh
 

@@ -3,17 +3,11 @@
 import numpy as np
 import pytest
 
-from facemill.data.blendshapes import ict_blendshapes
+from facemill.data.blendshape_sources import ict_blendshapes
 from facemill.errors import ConfigError, DataError
 from facemill.mesh.operators import read_operators
-from facemill.nfs.people import (
-    DataConfig,
-    draw_expressions,
-    draw_identity,
-    mixtures,
-    partners,
-    read_people,
-)
+from facemill.nfs.draw import draw_expressions, draw_identity, mixtures
+from facemill.nfs.people import DataConfig, partners, read_people
 from facemill.nfs.segments import SEGMENTS, opposite, segment_labels
 
 UNITS = ("browDown_L", "browDown_R", "jawOpen", "mouthLeft")

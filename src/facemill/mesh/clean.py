@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from facemill.errors import GeometryError
-from facemill.mesh.closing import boundary_edges, parts
+from facemill.mesh.connectivity import boundary_edges, parts
 from facemill.mesh.normals import face_normals_and_areas
 from facemill.mesh.surface import Mesh
 

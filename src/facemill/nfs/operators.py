@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from facemill.data.blendshapes import read_blendshapes
-from facemill.data.canonical import to_canonical
+from facemill.data.blendshapes import Blendshapes, read_blendshapes
+from facemill.data.canonical import MeanFace, to_canonical
 from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, GeometryError
 from facemill.mesh.clean import cleaned
-from facemill.mesh.closing import parts
+from facemill.mesh.connectivity import parts
 from facemill.mesh.decimation import decimated
-from facemill.mesh.operators import OperatorSettings, build_operators, write_operators
+from facemill.mesh.operators import OperatorSettings, write_operators
+from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
 from facemill.mesh.visibility import hidden_vertices
-from facemill.nfs.people import mean_face
 from facemill.randomness import generator
 from facemill.training.settings import from_settings
 
@@ -114,3 +114,8 @@ def front_faces(mesh: Mesh, radius: float) -> Int[np.ndarray, "g 3"]:
     faces = mesh.faces[~out[mesh.faces].any(axis=1)]
     part = parts(faces, len(mesh.vertices))
     return faces[part == np.bincount(part).argmax()]
+
+
+def mean_face(model: Blendshapes) -> MeanFace:
+    """What other meshes are aligned to."""
+    return MeanFace(model.neutral, model.faces, model.neutral[model.landmarks])

@@ -170,11 +170,6 @@ def test_broken_meshes_are_refused_in_a_sentence(hill):
         cleaned(Mesh(np.concatenate([hill.vertices, [[0.0, 0.0, 3.0]]]), fin), "fin")
 
 
-def test_a_closed_mesh_is_told(caplog):
-    cleaned(sphere(1.0, 1), "ball")
-    assert "the mesh is closed" in caplog.text
-
-
 # -- files -----------------------------------------------------------------------------------------
 
 

@@ -88,6 +88,17 @@ def test_lips_and_lids_that_hang_together_are_told(face, demo_model):
     assert closed_openings(closed, mean) == ["mouth", "right eye", "left eye"]
 
 
+def test_of_a_whole_head_s_file_the_front_goes_through_unless_asked(demo_model, people, tmp_path):
+    mesh = Mesh(FACE_TO_NFS.inverse().apply(demo_model.neutral), demo_model.faces)
+    marks = mesh.vertices[demo_model.landmarks]
+    front = built(mesh, people, tmp_path, marks)
+    whole = built(mesh, people, tmp_path, marks, front=False)
+    assert len(front.vertices) < 0.8 * len(whole.vertices)
+    assert front.n_source == whole.n_source == len(mesh.vertices)
+    assert front.vertices[:, 2].min() > whole.vertices[:, 2].min() + 0.1
+    np.testing.assert_allclose(front.placed.matrix, whole.placed.matrix)
+
+
 def test_of_a_person_the_front_in_one_piece_is_kept(demo_model):
     mesh = Mesh(FACE_TO_NFS.inverse().apply(demo_model.neutral), demo_model.faces)
     kept = np.unique(front_faces(mesh, 130.0))

@@ -60,22 +60,10 @@ def retarget_figure(
     )
 
 
-<<<<<<< HEAD
-def whole(labelled: Labelled, person: str, region: str, vertices: int | None = None) -> Operators:
-    """A drawn person with all the model's vertices, however coarse the meshes of training were.
-
-    With ``vertices`` by decimation with no more than these.
-    """
-    data = replace(labelled.settings.data, vertices=vertices)
-    settings = replace(labelled.settings, data=data)
-    identity = labelled.identities[person]
-    return region_operators(labelled.model, identity, person, region, settings)
-=======
 def whole(labelled: Labelled, person: str, region: str) -> Operators:
     """A drawn person with all the model's vertices, however coarse the meshes of training were."""
     settings = labelled.settings.operators
     return whole_operators(labelled.model, labelled.identities[person], region, settings, person)
->>>>>>> nfs
 
 
 def strongest_units(labelled: Labelled, count: int) -> Float[np.ndarray, "n e"]:

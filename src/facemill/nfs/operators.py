@@ -13,9 +13,10 @@ from facemill.data.blendshapes import Blendshapes, read_blendshapes
 from facemill.data.canonical import MeanFace, to_canonical
 from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, GeometryError
-from facemill.mesh.clean import cleaned
+from facemill.mesh.clean import Cleaned, cleaned
 from facemill.mesh.connectivity import boundary_edges, parts
 from facemill.mesh.decimation import decimated
+from facemill.mesh.frames import FACE_TO_NFS, Similarity
 from facemill.mesh.operators import OperatorSettings, write_operators
 from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
@@ -35,7 +36,8 @@ class MeshSettings:
     eigenfunctions: int = 128  # (NFS release)
     picture_size: int = 256  # (NFS release)
     max_residual: float = 4.0  # mm to the mean face, rms; landmarks twice as much (ours)
-    radius: float = 130.0  # mm about the face frame's origin: what is kept of a person (ours)
+    radius: float = 130.0  # mm about the face frame's origin: what is kept of a face (ours)
+    front: bool = True  # of a mesh file too, only skin that is seen from the front (ours)
     vertices: int | None = None  # of a person's mesh, by decimation; null: all (ours)
 
     def __post_init__(self) -> None:
@@ -87,7 +89,24 @@ def _of_file(source, landmarks, mean, config, name):
             name,
             ", ".join(closed),
         )
+    if config.front:
+        mesh = _seen(mesh, clean, placed, config.radius)
+        log.info("%s: %d vertices seen from the front", name, len(np.unique(mesh.faces)))
     return build_operators(mesh, config.operators, name, placed, residual)
+
+
+def _seen(mesh: Mesh, clean: Cleaned, placed: Similarity, radius: float) -> Mesh:
+    """A mesh file with those of its faces alone that are skin of the front of the face.
+
+    All pieces hide what lies behind them: sockets behind eyeballs, gums behind teeth.
+    """
+    welded = np.arange(len(mesh.vertices))
+    kept = clean.welded >= 0
+    welded[kept] = clean.source[clean.welded[kept]]
+    faces = welded[mesh.faces]
+    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+    in_mm = FACE_TO_NFS.inverse().apply(placed.apply(mesh.vertices))
+    return Mesh(mesh.vertices, front_faces(Mesh(in_mm, faces), radius))
 
 
 def _of_person(pack: FacePack, mean, config: MeshSettings, name: str):
@@ -123,6 +142,11 @@ def front_faces(mesh: Mesh, radius: float) -> Int[np.ndarray, "g 3"]:
     away = np.linalg.norm(mesh.vertices, axis=1) > radius
     out = away | hidden_vertices(mesh.vertices, mesh.faces)
     faces = mesh.faces[~out[mesh.faces].any(axis=1)]
+    if len(faces) == 0:
+        raise GeometryError(
+            f"no skin lies within nfs.operators.radius = {radius:g} mm of the face; raise it, or "
+            "set nfs.operators.front to false."
+        )
     part = parts(faces, len(mesh.vertices))
     return faces[part == np.bincount(part).argmax()]
 

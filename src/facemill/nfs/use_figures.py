@@ -74,8 +74,8 @@ def segments_figure(
 ) -> None:
     """Segments that the skinning encoder tells apart on meshes nobody trained on.
 
-    Columns: what is true of a drawn person, what the network says of that person, of another mesh
-    of that person with half the vertices, and of meshes whose operators are named.
+    Columns: the segments as derived on a drawn person, what the network says of that person, of
+    the coarser mesh of the same person if there is one, and of meshes whose operators are named.
     Raises ConfigError for the design nfr, which has no skinning.
     """
     model, _ = trained(model_path)
@@ -91,8 +91,11 @@ def segments_figure(
     columns: list[tuple[Operators, Int[np.ndarray, " v"], str, str]] = [
         (person, true, "derived", "by geodesics")
     ]
-    coarse = whole(labelled, name, region, vertices=max(100, len(true) // 2))
-    for operators, title in ((person, name), (coarse, "half the vertices")):
+    drawn = [(person, name)]
+    if labelled.settings.data.vertices is not None:
+        coarse = read_operators(Path(people) / f"{name}-{region}.npz")
+        drawn.append((coarse, f"{name}, {len(coarse.vertices)} vertices"))
+    for operators, title in drawn:
         found = predicted_segments(Clone(model, operators, title))
         right = float((found == labelled.labels[operators.source]).mean())
         columns.append((operators, found, title, f"{right:.0%} as derived"))

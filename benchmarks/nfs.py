@@ -16,7 +16,8 @@ import plain_nfs
 import torch
 
 from facemill.mesh.gradients import gradient_operators
-from facemill.mesh.operators import Operators, OperatorSettings, build_operators
+from facemill.mesh.operators import Operators, OperatorSettings
+from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
 from facemill.nfs import losses
 from facemill.nfs.config import LossWeights, ModelConfig

@@ -6,7 +6,8 @@ import numpy as np
 
 from facemill.mesh.frames import FACE_TO_NFS, Similarity
 from facemill.mesh.io import write_obj
-from facemill.mesh.operators import OperatorSettings, build_operators
+from facemill.mesh.operators import OperatorSettings
+from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
 from facemill.nfs.user_mesh import user_mesh
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from facemill.data.blendshapes import demo_blendshapes
+from facemill.data.blendshape_sources import demo_blendshapes
 from facemill.data.canonical import MeanFace, to_canonical
 from facemill.errors import GeometryError
 from facemill.mesh.frames import FACE_TO_NFS, Similarity

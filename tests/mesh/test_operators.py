@@ -16,12 +16,8 @@ from facemill.mesh.gradients import (
 )
 from facemill.mesh.laplacian import cotangent_laplacian, eigenbasis, vertex_masses
 from facemill.mesh.normals import face_normals_and_areas
-from facemill.mesh.operators import (
-    OperatorSettings,
-    build_operators,
-    read_operators,
-    write_operators,
-)
+from facemill.mesh.operators import OperatorSettings, read_operators, write_operators
+from facemill.mesh.operators_build import build_operators
 from facemill.mesh.poisson import PoissonSolver, jacobians
 from facemill.mesh.surface import Mesh
 
@@ -172,11 +168,6 @@ def test_broken_meshes_are_refused_in_a_sentence(hill):
     fin = np.concatenate([hill.faces, [[*hill.faces[0, ::2], len(hill.vertices)]]])
     with pytest.raises(GeometryError, match="three faces or more meet"):
         cleaned(Mesh(np.concatenate([hill.vertices, [[0.0, 0.0, 3.0]]]), fin), "fin")
-
-
-def test_a_closed_mesh_is_told(caplog):
-    cleaned(sphere(1.0, 1), "ball")
-    assert "the mesh is closed" in caplog.text
 
 
 # -- files -----------------------------------------------------------------------------------------

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from facemill.mesh.operators import OperatorSettings, build_operators
+from facemill.mesh.operators import OperatorSettings
+from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
 from facemill.nets.diffusion import DiffusionBlock, DiffusionNet, SparseProduct, mass_mean
 from facemill.nfs.surface import surface_of

@@ -3,8 +3,8 @@
 import pytest
 from small_nfs import DATA, OPERATORS
 
-from facemill.data.blendshapes import demo_blendshapes
-from facemill.nfs.people import make_people
+from facemill.data.blendshape_sources import demo_blendshapes
+from facemill.nfs.draw import make_people
 
 
 @pytest.fixture(scope="session")

@@ -80,7 +80,8 @@ def test_anchored_neutral_in_is_neutral_out_exactly(surface, decoder):
 
 
 def test_codes_and_faces_do_not_depend_on_vertex_numbers(operators):
-    from facemill.mesh.operators import OperatorSettings, build_operators
+    from facemill.mesh.operators import OperatorSettings
+    from facemill.mesh.operators_build import build_operators
 
     model = made(SMALL)
     settings = OperatorSettings(eigenfunctions=16, picture_size=16)

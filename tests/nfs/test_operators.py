@@ -5,11 +5,13 @@ import pytest
 from small_nfs import OPERATORS
 
 from facemill.errors import FacemillError
+from facemill.mesh.clean import cleaned
+from facemill.mesh.closing import close_loops
 from facemill.mesh.frames import FACE_TO_NFS, Similarity
 from facemill.mesh.io import write_obj
 from facemill.mesh.operators import read_operators
 from facemill.mesh.surface import Mesh
-from facemill.nfs.operators import front_faces, operators_build
+from facemill.nfs.operators import closed_openings, front_faces, mean_face, operators_build
 
 
 @pytest.fixture(scope="module")
@@ -77,6 +79,24 @@ def test_what_cannot_serve_is_refused(face, demo_model, people, tmp_path, what, 
         message = "have no 10000 eigenfunctions"
     with pytest.raises(FacemillError, match=message):
         built(mesh, people, tmp_path, None if what == "nan" else marks, **settings)
+
+
+def test_lips_and_lids_that_hang_together_are_told(face, demo_model):
+    mean = mean_face(demo_model)
+    assert closed_openings(face, mean) == []
+    closed = close_loops(cleaned(face, "face").mesh)
+    assert closed_openings(closed, mean) == ["mouth", "right eye", "left eye"]
+
+
+def test_of_a_whole_head_s_file_the_front_goes_through_unless_asked(demo_model, people, tmp_path):
+    mesh = Mesh(FACE_TO_NFS.inverse().apply(demo_model.neutral), demo_model.faces)
+    marks = mesh.vertices[demo_model.landmarks]
+    front = built(mesh, people, tmp_path, marks)
+    whole = built(mesh, people, tmp_path, marks, front=False)
+    assert len(front.vertices) < 0.8 * len(whole.vertices)
+    assert front.n_source == whole.n_source == len(mesh.vertices)
+    assert front.vertices[:, 2].min() > whole.vertices[:, 2].min() + 0.1
+    np.testing.assert_allclose(front.placed.matrix, whole.placed.matrix)
 
 
 def test_of_a_person_the_front_in_one_piece_is_kept(demo_model):

@@ -3,17 +3,13 @@
 import numpy as np
 import pytest
 
-from facemill.data.blendshapes import ict_blendshapes
+from facemill.data.blendshape_sources import ict_blendshapes
 from facemill.errors import ConfigError, DataError
 from facemill.mesh.operators import read_operators
-from facemill.nfs.people import (
-    DataConfig,
-    draw_expressions,
-    draw_identity,
-    mixtures,
-    partners,
-    read_people,
-)
+from facemill.mesh.poisson import PoissonSolver, jacobians
+from facemill.mesh.surface import Mesh
+from facemill.nfs.draw import draw_expressions, draw_identity, mixtures
+from facemill.nfs.people import DataConfig, partners, read_people
 from facemill.nfs.segments import SEGMENTS, opposite, segment_labels
 
 UNITS = ("browDown_L", "browDown_R", "jawOpen", "mouthLeft")
@@ -90,3 +86,13 @@ def test_ict_s_model_has_the_published_sizes(open_data):
     )
     labels = segment_labels(model)
     assert np.bincount(labels, minlength=20).min() > 50
+
+
+def test_an_ict_expression_comes_back_from_its_jacobians(open_data):
+    model = ict_blendshapes(open_data / "ict")
+    numbers, faces = model.region_faces("narrow")
+    neutral = Mesh(model.neutral[numbers], faces)  # a prefix: the numbers are its own
+    moved = neutral.vertices + model.expression[model.units.index("jawOpen")][numbers]
+    found = PoissonSolver(neutral).vertices(jacobians(neutral, moved))
+    offset = moved - found
+    assert np.abs(offset - offset.mean(axis=0)).max() < 1e-6

@@ -10,7 +10,7 @@ from small_nfs_uses import SETTINGS, face_of, with_operators, written
 
 from facemill.errors import ConfigError, DataError, GeometryError
 from facemill.mesh.frames import FACE_TO_NFS
-from facemill.mesh.operators import build_operators
+from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
 from facemill.nfs.retarget import (
     Clone,

@@ -59,9 +59,17 @@ def test_the_settings_change_the_run(people, tmp_path):
         assert other != plain, name
 
 
-def test_codes_too_short_for_the_face_model_are_refused(people, tmp_path):
-    settings = {**SETTINGS, "model": {**SETTINGS["model"], "units": 5}}
-    with pytest.raises(ConfigError, match=r"nfs.model.units: found 5, but .* demo has 19"):
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("units", 5, r"nfs.model.units: found 5, but .* demo has 19"),
+        ("picture_size", 32, r"nfs.model.picture_size: found 32, but .* 16 pixels"),
+        ("eigenfunctions", 64, r"nfs.model.eigenfunctions: found 64, .* 16"),
+    ],
+)
+def test_networks_that_do_not_fit_the_people_are_refused(people, tmp_path, key, value, message):
+    settings = {**SETTINGS, "model": {**SETTINGS["model"], key: value}}
+    with pytest.raises(ConfigError, match=message):
         run(people, tmp_path, settings)
 
 

@@ -6,9 +6,10 @@ from small_nfs_uses import SETTINGS, face_of, with_operators, written
 
 from facemill.errors import DataError
 from facemill.mesh.frames import FACE_TO_NFS, Similarity
-from facemill.mesh.operators import build_operators, write_operators
+from facemill.mesh.operators import write_operators
+from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
-from facemill.nfs.user_mesh import back_map, read_user_mesh
+from facemill.nfs.user_mesh import Followers, back_map, read_user_mesh
 
 QUARTER = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
 
@@ -71,3 +72,39 @@ def test_operators_of_another_mesh_are_refused(face, demo_model, tmp_path):
         read_user_mesh(paths[1], tmp_path / "face.npz")
     with pytest.raises(DataError, match=r"operators of a mesh of .* vertices, but .*short.obj has"):
         read_user_mesh(paths[2], tmp_path / "face.npz")
+
+
+def strip(columns: int) -> Mesh:
+    """A band one unit wide along x, a unit between columns, and a loose triangle beside it."""
+    x = np.repeat(np.arange(float(columns)), 2)
+    y = np.tile([0.0, 1.0], columns)
+    band = np.stack([x, y, 0 * x], axis=1)
+    loose = np.array([[0.0, 5, 0], [1, 5, 0], [0, 6, 0]])
+    first = 2 * np.arange(columns - 1)
+    faces = [np.stack([first, first + 2, first + 1], axis=1)]
+    faces += [np.stack([first + 1, first + 2, first + 3], axis=1), 2 * columns + np.arange(3)[None]]
+    faces = np.concatenate(faces)
+    return Mesh(np.concatenate([band, loose]), faces)
+
+
+def test_what_hangs_together_with_the_moved_follows_and_dies_away():
+    mesh = strip(12)
+    back = np.full(len(mesh.vertices), -1)
+    back[:2] = [0, 1]
+    offsets = np.zeros((1, len(back), 3))
+    offsets[0, :2, 2] = 1.0
+    Followers(mesh, back, reach=3.0).follow(offsets)
+    height = offsets[0, :24, 2].reshape(12, 2).mean(axis=1)
+    assert (np.diff(height) < 0).all() and (height > 0).all()
+    ratio = height[2:7] / height[1:6]
+    np.testing.assert_allclose(ratio, ratio[0], rtol=0.02)  # an exponential, away from the far end
+    assert np.exp(-0.5) < ratio[0] < np.exp(-0.15)
+    assert np.abs(offsets[0, 24:]).max() == 0, "the loose triangle stays"
+
+
+def test_nothing_follows_where_nothing_was_left_out():
+    mesh = strip(3)
+    back = np.arange(len(mesh.vertices))
+    offsets = np.ones((1, len(back), 3))
+    Followers(mesh, back, reach=3.0).follow(offsets)
+    assert (offsets == 1).all()

@@ -153,6 +153,32 @@ def test_raw_scans_are_aligned_and_rendered_where_the_config_names_them(fresh_pr
     assert "holds no folder d003 for person d003" in line
 
 
+@pytest.fixture
+def take(fresh_project):
+    """A folder of two empty meshes, a target and a table of weights."""
+    folder = fresh_project.folder / "mein Take"
+    folder.mkdir(exist_ok=True)
+    for name in ("neutral.obj", "smile.obj", "../bust.ply", "../w.csv"):
+        (folder / name).write_text("x")
+    return ("source=mein Take", "target=bust.ply", "weights=w.csv")
+
+
+def test_meshes_of_one_s_own_are_cloned_and_driven(fresh_project, take):
+    targets = ("nfs_retarget_one", "nfs_rig", "nfs_inverse_rig")
+    answer = fresh_project.snakemake("-n", *targets, "--config", *take)
+    assert answer.returncode == 0, answer.stdout
+    assert "\nnfs_train " in answer.stdout, "the model is made if it is not there"
+    assert "nfs/retarget/mein Take/bust/animation.glb" in answer.stdout
+    assert "nfs/rig/w/bust/rig.glb" in answer.stdout
+
+
+def test_without_meshes_it_is_said_how_to_name_them(fresh_project):
+    answer = fresh_project.snakemake("-n", "nfs_retarget_one")
+    assert answer.returncode == 1 and "Traceback" not in answer.stdout
+    assert "source is null; name a folder of expressions" in answer.stdout
+    assert "target is null; name the mesh to be moved" in answer.stdout
+
+
 def test_a_figure_is_a_target_by_its_file(fresh_project):
     answer = fresh_project.snakemake("-n", "results/demo/figures/imface_curves.png")
     assert answer.returncode == 0, answer.stdout
@@ -220,6 +246,10 @@ def test_a_value_out_of_range_is_refused_with_what_is_allowed(fresh_project):
         (["split={test_people: [d001, d001]}"], "d001"),
         (["input=absent.ply"], "input: absent.ply"),
         (["fit_one={variant: se4}"], "did you mean se3?"),
+        (["retarget={variant: new3}"], "did you mean new2?"),
+        (["source=absent"], "source: absent"),
+        (["target=absent.obj"], "target: absent.obj"),
+        (["weights=absent.csv"], "weights: absent.csv"),
     ],
 )
 def test_what_is_not_there_is_named(fresh_project, settings, word):

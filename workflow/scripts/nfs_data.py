@@ -20,8 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(args: argparse.Namespace) -> None:
-    from facemill.data.blendshapes import demo_blendshapes, ict_blendshapes
-    from facemill.nfs.people import DataSettings, make_people
+    from facemill.data.blendshape_sources import demo_blendshapes, ict_blendshapes
+    from facemill.nfs.draw import make_people
+    from facemill.nfs.people import DataSettings
     from facemill.training.settings import from_settings
 
     config = from_settings(DataSettings, args.settings, "nfs")

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from facemill.data.align import UNITS, Reference
-from facemill.data.place import LANDMARK_SLACK, extent, settled, steady
+from facemill.data.place import LANDMARK_SLACK, UNKNOWN_SIZES, extent, settled, steady
 from facemill.errors import GeometryError
 from facemill.mesh.alignment import mirrored_fits_better, rms, umeyama
 from facemill.mesh.frames import FACE_TO_NFS, ICT_TO_NFS, Similarity
@@ -64,7 +64,7 @@ def to_canonical(
     With ``landmarks`` (iBUG numbers, the mesh's frame) by least squares on eyes and nose where
     there are three of them, else on all. Without, meshes that lie in the canonical frame, the face
     frame or the ICT model's own are recognised by ICP; any other pose is searched for, in the usual
-    units.
+    units and then, with a warning, in any.
     Without ``with_scale`` landmarks in millimetres keep their size.
     Raises GeometryError where the residual exceeds ``max_residual`` mm (landmarks: twice as much),
     where left and right are exchanged, or where no face is found.
@@ -113,9 +113,17 @@ def _by_surface(mesh, mean, max_residual, name) -> tuple[Similarity, float]:
     found = [one for one in (_settled(points, start, reference) for start in known) if one]
     found = [one for one in found if one[2] <= max_residual and one[1] <= max_residual]
     if not found:
-        scales = _usual_scales(extent(points), name)
-        starts = [start for start, _ in find_face(points, reference.mesh.vertices, scales)]
-        found = [one for one in (_settled(points, start, reference) for start in starts) if one]
+        found = _searched(points, _usual_scales(extent(points), name), reference)
+    if not found or _badness(found[0]) > max_residual:
+        guesses = [size / extent(points) for size in UNKNOWN_SIZES]
+        guessed = _searched(points, guesses, reference)
+        if guessed and _badness(guessed[0]) <= max_residual:
+            found = guessed
+            log.warning(
+                "%s: in none of the usual units; one of its units is taken as %.4g mm, so that the "
+                "face is of usual size. Scale it to millimetres where its size is known.",
+                name, found[0][0].scale,
+            )  # fmt: skip
     if not found:
         raise GeometryError(f"{name}: no face was found in the mesh. {WAY_OUT}")
     # Found in the mesh, and the mesh found on it: a wrong place is good at one of the two at most.
@@ -127,6 +135,18 @@ def _by_surface(mesh, mean, max_residual, name) -> tuple[Similarity, float]:
             f"nfs.operators.max_residual = {max_residual:g}. {WAY_OUT}"
         )
     return FACE_TO_NFS.after(placed), residual
+
+
+def _searched(points, scales, reference) -> list[tuple[Similarity, float, float]]:
+    """Places of the face in the mesh for some millimetres per unit, the best first."""
+    starts = [start for start, _ in find_face(points, reference.mesh.vertices, scales)]
+    found = [one for one in (_settled(points, start, reference) for start in starts) if one]
+    return sorted(found, key=lambda one: one[1] + one[2])
+
+
+def _badness(found: tuple[Similarity, float, float]) -> float:
+    """The larger of both distances, mm."""
+    return max(found[1:])
 
 
 def _settled(points, start, reference) -> tuple[Similarity, float, float] | None:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from facemill.errors import GeometryError
-from facemill.mesh.closing import boundary_edges, parts
+from facemill.mesh.connectivity import parts
 from facemill.mesh.normals import face_normals_and_areas
 from facemill.mesh.surface import Mesh
 
@@ -69,10 +69,6 @@ def cleaned(mesh: Mesh, name: str, weld: bool = True) -> Cleaned:
     for what, lost in (("vertices", count - len(used)), ("faces", len(mesh.faces) - len(faces))):
         if lost and weld:
             log.info("%s: %d of its %s welded or left out", name, lost, what)
-    if len(boundary_edges(faces)) == 0:
-        log.warning(
-            "%s: the mesh is closed; lips and eyelids that are not cut open can not part", name
-        )
     return Cleaned(Mesh(mesh.vertices[used], number[faces]), used, number[first])
 
 

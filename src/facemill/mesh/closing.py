@@ -5,10 +5,9 @@ import logging
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy import ndimage
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from facemill.errors import GeometryError
+from facemill.mesh.connectivity import boundary_edges, directed_edges, parts
 from facemill.mesh.crop import without_unused_vertices
 from facemill.mesh.distance import distance_to_mesh, inside_closed
 from facemill.mesh.surface import Mesh
@@ -69,7 +68,7 @@ def damage(faces: Int[np.ndarray, "f 3"]) -> str | None:
     if (faces == np.roll(faces, 1, axis=1)).any():
         count = int((faces == np.roll(faces, 1, axis=1)).any(axis=1).sum())
         return f"{count} faces name a vertex twice"
-    _, count = np.unique(_directed_edges(faces), axis=0, return_counts=True)
+    _, count = np.unique(directed_edges(faces), axis=0, return_counts=True)
     if (count > 1).any():
         return f"{int((count > 1).sum())} edges are shared by faces that do not fit together"
     return None
@@ -81,15 +80,6 @@ def leak(faces: Int[np.ndarray, "f 3"]) -> str | None:
     if open_edges:
         return f"{open_edges} edges are open"
     return damage(faces)
-
-
-def boundary_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
-    """Directed edges, along their faces, that no neighbour runs through the other way."""
-    edges = _directed_edges(faces).astype(np.int64)
-    size = edges.max(initial=0) + 1
-    there = edges[:, 0] * size + edges[:, 1]
-    back = edges[:, 1] * size + edges[:, 0]
-    return edges[~np.isin(there, back)]
 
 
 def boundary_loops(faces: Int[np.ndarray, "f 3"]) -> list[Int[np.ndarray, " n"]]:
@@ -200,18 +190,6 @@ def _inside_on_grid(
     inside = inside[: shape[0], : shape[1], : shape[2]]
     inside[[0, -1]] = inside[:, [0, -1]] = inside[:, :, [0, -1]] = False
     return inside
-
-
-def _directed_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
-    return np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-
-
-def parts(faces: Int[np.ndarray, "f 3"], n_vertices: int) -> Int[np.ndarray, " f"]:
-    """Number of the connected part (by shared vertices) that each face belongs to."""
-    edges = _directed_edges(faces)
-    graph = coo_array((np.ones(len(edges), bool), (edges[:, 0], edges[:, 1])), (n_vertices,) * 2)
-    _, label = connected_components(graph, directed=False)
-    return np.unique(label[faces[:, 0]], return_inverse=True)[1]
 
 
 def _volumes(mesh: Mesh, part: Int[np.ndarray, " f"]) -> Float[np.ndarray, " p"]:

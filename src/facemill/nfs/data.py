@@ -1,5 +1,6 @@
 """From files to batches: frames of one person on one mesh, labelled or not."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,8 @@ from facemill.nfs.losses import FaceModel, Generic, Truth
 from facemill.nfs.people import Labelled, read_people
 from facemill.nfs.surface import Surface, surface_of
 from facemill.randomness import generator
+
+log = logging.getLogger(__name__)
 
 VALIDATION_FRAMES = 8
 """Frames of each validation person, the same at every validation."""
@@ -157,6 +160,12 @@ def person_frames(operators: Operators, pack: FacePack) -> Float[np.ndarray, "n 
     """
     scans = [pack.registered(expression).vertices for expression in pack.expressions]
     same = [scan for scan in scans if len(scan) == operators.n_source]
+    if len(same) < len(scans):
+        log.info(
+            "%s: %d expressions of another topology left out",
+            pack.path.stem,
+            len(scans) - len(same),
+        )
     if not same:
         raise DataError(
             f"{pack.path}: no expression has the {operators.n_source} vertices of the neutral that "
@@ -208,7 +217,8 @@ def require_training_people(people: Sequence[str], index: str | Path | None) -> 
 
 
 def require_room(model: ModelConfig, labelled: Labelled) -> None:
-    """Raise a ConfigError where the codes are shorter than what they are taught to hold."""
+    """Raise a ConfigError where a network does not fit the labelled people: codes shorter than what
+    they are taught to hold, other pictures, more eigenfunctions than there are."""
     units, modes = len(labelled.model.units), len(labelled.model.identity)
     for name, there, needed in (("units", model.units, units), ("modes", model.modes, modes)):
         if there < needed:
@@ -216,6 +226,14 @@ def require_room(model: ModelConfig, labelled: Labelled) -> None:
                 f"nfs.model.{name}: found {there}, but the face model {labelled.model.name} has "
                 f"{needed}; expected at least that."
             )
-    size = model.eigenfunctions
-    if size is not None and size < 2:
-        raise ConfigError(f"nfs.model.eigenfunctions: found {size}, expected null or at least 2")
+    held = labelled.settings.operators
+    if model.has_picture and model.picture_size != held.picture_size:
+        raise ConfigError(
+            f"nfs.model.picture_size: found {model.picture_size}, but the operators hold pictures "
+            f"of {held.picture_size} pixels (nfs.operators.picture_size); expected the same."
+        )
+    if model.eigenfunctions is not None and not 2 <= model.eigenfunctions <= held.eigenfunctions:
+        raise ConfigError(
+            f"nfs.model.eigenfunctions: found {model.eigenfunctions}, expected null or 2 to the "
+            f"{held.eigenfunctions} of nfs.operators.eigenfunctions."
+        )

@@ -89,9 +89,13 @@ def portrait(
     size: int,
     colours: UInt8[np.ndarray, "v 3"] | None = None,
     yaw: float = YAW,
+    box: Float[np.ndarray, "2 3"] = BOX,
 ) -> UInt8[np.ndarray, "r c 3"]:
-    """A picture of a face whose file's frame ``placed`` leads to the canonical one."""
-    camera = portrait_camera(TO_MILLIMETRES.apply(BOX), yaw, size, height=round(1.2 * size))
+    """A picture of a face whose file's frame ``placed`` leads to the canonical one.
+
+    ``box`` are the corners of what is to be seen, canonical units.
+    """
+    camera = portrait_camera(TO_MILLIMETRES.apply(box), yaw, size, height=round(1.2 * size))
     shown = Mesh(TO_MILLIMETRES.apply(placed.apply(vertices)), mesh.faces)
     picture = shade(shown, camera, colours=colours, background=PAPER, occlusion=False)
     return picture[..., :3]

@@ -1,6 +1,5 @@
 """The picture of NFS: expressions of one person on others, drawn and real topologies."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,8 @@ from facemill.mesh.frames import FACE_TO_NFS
 from facemill.mesh.operators import Operators, read_operators
 from facemill.mesh.surface import Mesh
 from facemill.nfs.model import NFS, load_model
-from facemill.nfs.people import Labelled, partners, read_people, region_operators
+from facemill.nfs.neutrals import whole_operators
+from facemill.nfs.people import Labelled, partners, read_people
 from facemill.nfs.surface import surface_of
 
 ROWS, SIZE, YAW = 4, 230, 20
@@ -60,19 +60,14 @@ def retarget_figure(
     )
 
 
-def whole(labelled: Labelled, person: str, region: str, vertices: int | None = None) -> Operators:
-    """A drawn person with all the model's vertices, however coarse the meshes of training were.
-
-    With ``vertices`` by decimation with no more than these.
-    """
-    data = replace(labelled.settings.data, vertices=vertices)
-    settings = replace(labelled.settings, data=data)
-    identity = labelled.identities[person]
-    return region_operators(labelled.model, identity, person, region, settings)
+def whole(labelled: Labelled, person: str, region: str) -> Operators:
+    """A drawn person with all the model's vertices, however coarse the meshes of training were."""
+    settings = labelled.settings.operators
+    return whole_operators(labelled.model, labelled.identities[person], region, settings, person)
 
 
 def strongest_units(labelled: Labelled, count: int) -> Float[np.ndarray, "n e"]:
-    """Weights of the units that move the mean face most, each with its other side, in their order."""
+    """Weights of the units that move the mean face most, each with its other side."""
     model = labelled.model
     rows = np.eye(len(model.units))
     rows = np.unique(np.maximum(rows, rows[partners(model.units)]), axis=0)[::-1]

@@ -1,5 +1,6 @@
 """Operators of meshes that are not drawn from the model: the data set's people, and anybody's."""
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +9,22 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int
 
-from facemill.data.blendshapes import read_blendshapes
-from facemill.data.canonical import to_canonical
+from facemill.data.blendshapes import Blendshapes, read_blendshapes
+from facemill.data.canonical import MeanFace, to_canonical
 from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, GeometryError
-from facemill.mesh.clean import cleaned
-from facemill.mesh.closing import parts
+from facemill.mesh.clean import Cleaned, cleaned
+from facemill.mesh.connectivity import boundary_edges, parts
 from facemill.mesh.decimation import decimated
-from facemill.mesh.operators import OperatorSettings, build_operators, write_operators
+from facemill.mesh.frames import FACE_TO_NFS, Similarity
+from facemill.mesh.operators import OperatorSettings, write_operators
+from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
 from facemill.mesh.visibility import hidden_vertices
-from facemill.nfs.people import mean_face
 from facemill.randomness import generator
 from facemill.training.settings import from_settings
+
+log = logging.getLogger(__name__)
 
 NEUTRAL = "1_neutral"
 
@@ -32,7 +36,8 @@ class MeshSettings:
     eigenfunctions: int = 128  # (NFS release)
     picture_size: int = 256  # (NFS release)
     max_residual: float = 4.0  # mm to the mean face, rms; landmarks twice as much (ours)
-    radius: float = 130.0  # mm about the face frame's origin: what is kept of a person (ours)
+    radius: float = 130.0  # mm about the face frame's origin: what is kept of a face (ours)
+    front: bool = True  # of a mesh file too, only skin that is seen from the front (ours)
     vertices: int | None = None  # of a person's mesh, by decimation; null: all (ours)
 
     def __post_init__(self) -> None:
@@ -76,7 +81,32 @@ def _of_file(source, landmarks, mean, config, name):
     marks = read_points(landmarks, mesh) if landmarks else {}
     clean = cleaned(mesh, name)
     placed, residual = to_canonical(clean.mesh, marks, mean, config.max_residual, name)
+    closed = closed_openings(Mesh(placed.apply(clean.mesh.vertices), clean.mesh.faces), mean)
+    if closed:
+        log.warning(
+            "%s: not cut open: %s. Lips and lids that hang together will not part; cut the mesh "
+            "along them.",
+            name,
+            ", ".join(closed),
+        )
+    if config.front:
+        mesh = _seen(mesh, clean, placed, config.radius)
+        log.info("%s: %d vertices seen from the front", name, len(np.unique(mesh.faces)))
     return build_operators(mesh, config.operators, name, placed, residual)
+
+
+def _seen(mesh: Mesh, clean: Cleaned, placed: Similarity, radius: float) -> Mesh:
+    """A mesh file with those of its faces alone that are skin of the front of the face.
+
+    All pieces hide what lies behind them: sockets behind eyeballs, gums behind teeth.
+    """
+    welded = np.arange(len(mesh.vertices))
+    kept = clean.welded >= 0
+    welded[kept] = clean.source[clean.welded[kept]]
+    faces = welded[mesh.faces]
+    faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
+    in_mm = FACE_TO_NFS.inverse().apply(placed.apply(mesh.vertices))
+    return Mesh(mesh.vertices, front_faces(Mesh(in_mm, faces), radius))
 
 
 def _of_person(pack: FacePack, mean, config: MeshSettings, name: str):
@@ -112,5 +142,37 @@ def front_faces(mesh: Mesh, radius: float) -> Int[np.ndarray, "g 3"]:
     away = np.linalg.norm(mesh.vertices, axis=1) > radius
     out = away | hidden_vertices(mesh.vertices, mesh.faces)
     faces = mesh.faces[~out[mesh.faces].any(axis=1)]
+    if len(faces) == 0:
+        raise GeometryError(
+            f"no skin lies within nfs.operators.radius = {radius:g} mm of the face; raise it, or "
+            "set nfs.operators.front to false."
+        )
     part = parts(faces, len(mesh.vertices))
     return faces[part == np.bincount(part).argmax()]
+
+
+OPENINGS = {"mouth": range(60, 68), "right eye": range(36, 42), "left eye": range(42, 48)}
+"""Landmarks round each opening of a face's skin."""
+
+NEAR = 0.15
+"""Canonical units: a border this near to the middle of an opening is its own."""
+
+
+def closed_openings(mesh: Mesh, mean: MeanFace) -> list[str]:
+    """Mouth and eyes of an aligned mesh (canonical units) that have no border of their own.
+
+    Looked for where the mean face has them: within 15 mm of the middle of their landmarks.
+    """
+    border = mesh.vertices[np.unique(boundary_edges(mesh.faces))]
+    found = []
+    for name, marks in OPENINGS.items():
+        middle = mean.landmarks[list(marks)].mean(axis=0)
+        away = np.linalg.norm(border - middle, axis=1)
+        if not (away < NEAR).any():
+            found.append(name)
+    return found
+
+
+def mean_face(model: Blendshapes) -> MeanFace:
+    """What other meshes are aligned to."""
+    return MeanFace(model.neutral, model.faces, model.neutral[model.landmarks])

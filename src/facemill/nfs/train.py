@@ -177,7 +177,8 @@ class Steps:
 
     def _due(self, step: int) -> bool:
         every = self.config.validate_every
-        return bool(every) and ((step + 1) % every == 0 or step + 1 == self.config.steps)
+        last = step + 1 == self.config.steps
+        return bool(every) and (step == 0 or (step + 1) % every == 0 or last)
 
     @torch.no_grad()
     def validate(self) -> float:

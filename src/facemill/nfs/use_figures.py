@@ -11,7 +11,7 @@ from facemill.figures.layout import grid
 from facemill.figures.shading import CLAY
 from facemill.mesh.frames import FACE_TO_NFS, Similarity
 from facemill.mesh.operators import Operators, read_operators
-from facemill.nfs.export import portrait
+from facemill.nfs.export import BOX, portrait
 from facemill.nfs.figures import whole
 from facemill.nfs.people import read_people
 from facemill.nfs.retarget import Clone
@@ -26,6 +26,13 @@ FULL = 8.0
 """mm at which a vertex has that colour whole."""
 COLUMNS = 8
 YAWS = (-35.0, 15.0)
+HUES = {
+    "eye_right": 0, "eye_left": 1, "temple_right": 8, "temple_left": 9, "levator_right": 4,
+    "levator_left": 5, "masseter_right": 10, "masseter_left": 11, "ear_right": 12, "ear_left": 13,
+    "forehead": 3, "nose": 2, "procerus": 18, "lips": 6, "mouth_ring": 7, "jaw": 16,
+    "platysma": 17, "back_of_head": 14, "back_neck": 15, "clavicle": 19,
+}  # fmt: skip
+"""Numbers of matplotlib's tab20."""
 
 
 def rig_sheet(model_path: str | Path, people: str | Path, out: str | Path, size: int = 200) -> None:
@@ -67,8 +74,8 @@ def segments_figure(
 ) -> None:
     """Segments that the skinning encoder tells apart on meshes nobody trained on.
 
-    Columns: what is true of a drawn person, what the network says of that person, of another mesh
-    of that person with half the vertices, and of meshes whose operators are named.
+    Columns: the segments as derived on a drawn person, what the network says of that person, of
+    the coarser mesh of the same person if there is one, and of meshes whose operators are named.
     Raises ConfigError for the design nfr, which has no skinning.
     """
     model, _ = trained(model_path)
@@ -84,8 +91,11 @@ def segments_figure(
     columns: list[tuple[Operators, Int[np.ndarray, " v"], str, str]] = [
         (person, true, "derived", "by geodesics")
     ]
-    coarse = whole(labelled, name, region, vertices=max(100, len(true) // 2))
-    for operators, title in ((person, name), (coarse, "half the vertices")):
+    drawn = [(person, name)]
+    if labelled.settings.data.vertices is not None:
+        coarse = read_operators(Path(people) / f"{name}-{region}.npz")
+        drawn.append((coarse, f"{name}, {len(coarse.vertices)} vertices"))
+    for operators, title in drawn:
         found = predicted_segments(Clone(model, operators, title))
         right = float((found == labelled.labels[operators.source]).mean())
         columns.append((operators, found, title, f"{right:.0%} as derived"))
@@ -119,11 +129,11 @@ def predicted_segments(clone: Clone) -> Int[np.ndarray, " v"]:
 
 
 def segment_colours() -> UInt8[np.ndarray, "20 3"]:
-    """One colour for each segment; neighbours in the list differ most."""
+    """One colour for each segment; both sides of a pair have one hue, the left one is lighter."""
     from matplotlib import colormaps
 
     table = np.array(colormaps["tab20"].colors)
-    return np.round(255 * table[np.argsort(np.arange(20) * 7 % 20)]).astype(np.uint8)
+    return np.round(255 * table[[HUES[name] for name in SEGMENTS]]).astype(np.uint8)
 
 
 def _face(
@@ -133,4 +143,6 @@ def _face(
     colours: UInt8[np.ndarray, "v 3"] | None = None,
     yaw: float = 15.0,
 ) -> UInt8[np.ndarray, "r c 3"]:
-    return portrait(operators.mesh, Similarity(), vertices, size, colours, yaw)
+    still = operators.vertices.astype(np.float64)
+    box = np.stack([np.maximum(still.min(axis=0), BOX[0]), np.minimum(still.max(axis=0), BOX[1])])
+    return portrait(operators.mesh, Similarity(), vertices, size, colours, yaw, box)

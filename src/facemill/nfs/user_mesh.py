@@ -5,6 +5,9 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
+from scipy.sparse import coo_array, diags_array
+from scipy.sparse.csgraph import connected_components
+from scipy.sparse.linalg import splu
 
 from facemill.errors import DataError
 from facemill.mesh.io import read_mesh
@@ -12,6 +15,9 @@ from facemill.mesh.operators import Operators, read_operators
 from facemill.mesh.surface import Mesh
 
 AGAIN = "Delete them to have them made again, or name the mesh they were made of."
+
+REACH = 0.3
+"""Canonical units (30 mm) over which what was left out follows what moved."""
 
 SAME_PLACE = 1e-4
 """Canonical units (0.01 mm): operators hold their vertices in single precision."""
@@ -22,27 +28,73 @@ class UserMesh:
     """A neutral mesh as its file has it, in the file's own frame, and its operators.
 
     ``back[j]`` is the vertex of the operators that vertex j of the file went into, or -1 for one
-    that cleaning left out (waste, eyeballs, what is not skin).
+    that was left out (waste, eyeballs, what is not seen from the front).
     """
 
     name: str
     mesh: Mesh
     operators: Operators
     back: Int[np.ndarray, " n"]
+    followers: "Followers"
 
     def restored(self, vertices: Float[np.ndarray, "b v 3"]) -> Float[np.ndarray, "b n 3"]:
         """Canonical vertices of the cleaned mesh as vertices of the file, in its frame and unit.
 
-        Every vertex takes the motion of the one it was welded into; what was left out stays where
-        it is. Where nothing moved the file's numbers come back untouched.
+        Every vertex takes the motion of the one it was welded into. Of those that were left out,
+        the ones that hang together with moved ones follow smoothly; loose pieces stay where they
+        are. Where nothing moved the file's numbers come back untouched.
         """
         operators = self.operators
         moved = np.asarray(vertices, np.float64) - operators.vertices.astype(np.float64)
         own = moved @ operators.placed.rotation / operators.placed.scale
         kept = self.back >= 0
-        found = np.repeat(self.mesh.vertices[None].astype(np.float64), len(own), axis=0)
-        found[:, kept] += own[:, self.back[kept]]
-        return found
+        offsets = np.zeros((len(own), len(self.back), 3))
+        offsets[:, kept] = own[:, self.back[kept]]
+        self.followers.follow(offsets)
+        return self.mesh.vertices.astype(np.float64) + offsets
+
+
+class Followers:
+    """Vertices that were left out but hang together with moved ones, and how they follow.
+
+    Their offsets d are the smallest in sum_edges |d_i - d_j|^2 / length^2 + sum |d_i|^2 / reach^2:
+    the motion goes on across the border and dies away over about ``reach``.
+    """
+
+    def __init__(self, mesh: Mesh, back: Int[np.ndarray, " n"], reach: float) -> None:
+        n = len(mesh.vertices)
+        faces = back_to_first(back)[mesh.faces]
+        edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
+        edges = np.unique(edges[edges[:, 0] != edges[:, 1]], axis=0)
+        length = np.linalg.norm(mesh.vertices[edges[:, 0]] - mesh.vertices[edges[:, 1]], axis=1)
+        # An edge of no length would hold its ends together more than numbers can say.
+        weights = 1.0 / np.maximum(length, 1e-3 * reach) ** 2
+        graph = coo_array((weights, (edges[:, 0], edges[:, 1])), shape=(n, n)).tocsr()
+        graph = (graph + graph.T).tocsr()
+        _, part = connected_components(graph, directed=False)
+        moves = np.isin(part, np.unique(part[back >= 0]))
+        self.free = np.flatnonzero((back < 0) & moves)
+        self.fixed = np.flatnonzero(back >= 0)
+        rows = graph[self.free]
+        own = diags_array(rows.sum(axis=1) + 1.0 / reach**2)
+        self._across = rows[:, self.fixed]
+        self._solve = splu((own - rows[:, self.free]).tocsc()).solve if len(self.free) else None
+
+    def follow(self, offsets: Float[np.ndarray, "b n 3"]) -> None:
+        """Fill in the offsets of the followers, in place."""
+        if self._solve is None:
+            return
+        for frame in offsets:
+            frame[self.free] = self._solve(self._across @ frame[self.fixed])
+
+
+def back_to_first(back: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """For each vertex the first one that went into the same; a left out one is its own."""
+    first = np.arange(len(back))
+    kept = np.flatnonzero(back >= 0)
+    _, at, group = np.unique(back[kept], return_index=True, return_inverse=True)
+    first[kept] = kept[at][group.reshape(-1)]
+    return first
 
 
 def read_user_mesh(path: str | Path, operators: str | Path) -> UserMesh:
@@ -63,7 +115,9 @@ def user_mesh(mesh: Mesh, held: Operators, path: str | Path, operators: str | Pa
     placed = held.placed.apply(mesh.vertices[held.source])
     if np.abs(placed - held.vertices).max() > SAME_PLACE:
         raise DataError(f"{operators}: operators of another mesh than {path}. {AGAIN}")
-    return UserMesh(Path(path).stem, mesh, held, back_map(mesh.vertices, held.source))
+    back = back_map(mesh.vertices, held.source)
+    reach = REACH / held.placed.scale
+    return UserMesh(Path(path).stem, mesh, held, back, Followers(mesh, back, reach))
 
 
 def back_map(

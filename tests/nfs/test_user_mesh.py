@@ -102,6 +102,23 @@ def test_what_hangs_together_with_the_moved_follows_and_dies_away():
     assert np.abs(offsets[0, 24:]).max() == 0, "the loose triangle stays"
 
 
+def test_a_texture_seam_among_those_that_follow_does_not_tear():
+    mesh = strip(12)
+    n = len(mesh.vertices)
+    vertices = np.concatenate([mesh.vertices, mesh.vertices[8:10]])
+    faces = mesh.faces.copy()
+    beyond = (faces >= 8).all(axis=1) & (faces < 24).all(axis=1)
+    faces[beyond] = np.where(faces[beyond] < 10, faces[beyond] - 8 + n, faces[beyond])
+    back = np.full(len(vertices), -1)
+    back[:2] = [0, 1]
+    whole, cut = np.zeros((1, n, 3)), np.zeros((1, n + 2, 3))
+    whole[0, :2, 2] = cut[0, :2, 2] = 1.0
+    Followers(mesh, back[:n], reach=3.0).follow(whole)
+    Followers(Mesh(vertices, faces), back, reach=3.0).follow(cut)
+    np.testing.assert_allclose(cut[:, :n], whole, atol=1e-9)
+    np.testing.assert_allclose(cut[:, n:], whole[:, 8:10], atol=1e-9)
+
+
 def test_nothing_follows_where_nothing_was_left_out():
     mesh = strip(3)
     back = np.arange(len(mesh.vertices))

@@ -63,7 +63,8 @@ class Followers:
 
     def __init__(self, mesh: Mesh, back: Int[np.ndarray, " n"], reach: float) -> None:
         n = len(mesh.vertices)
-        faces = back_to_first(back)[mesh.faces]
+        first = first_of_each(mesh.vertices, back)
+        faces = first[mesh.faces]
         edges = np.sort(faces[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
         edges = np.unique(edges[edges[:, 0] != edges[:, 1]], axis=0)
         length = np.linalg.norm(mesh.vertices[edges[:, 0]] - mesh.vertices[edges[:, 1]], axis=1)
@@ -73,7 +74,9 @@ class Followers:
         graph = (graph + graph.T).tocsr()
         _, part = connected_components(graph, directed=False)
         moves = np.isin(part, np.unique(part[back >= 0]))
-        self.free = np.flatnonzero((back < 0) & moves)
+        alone = first == np.arange(n)
+        self.free = np.flatnonzero((back < 0) & moves & alone)
+        self._first, self._left = first, np.flatnonzero(back < 0)
         self.fixed = np.flatnonzero(back >= 0)
         rows = graph[self.free]
         own = diags_array(rows.sum(axis=1) + 1.0 / reach**2)
@@ -86,15 +89,18 @@ class Followers:
             return
         for frame in offsets:
             frame[self.free] = self._solve(self._across @ frame[self.fixed])
+            frame[self._left] = frame[self._first[self._left]]
 
 
-def back_to_first(back: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
-    """For each vertex the first one that went into the same; a left out one is its own."""
-    first = np.arange(len(back))
-    kept = np.flatnonzero(back >= 0)
-    _, at, group = np.unique(back[kept], return_index=True, return_inverse=True)
-    first[kept] = kept[at][group.reshape(-1)]
-    return first
+def first_of_each(
+    vertices: Float[np.ndarray, "n 3"], back: Int[np.ndarray, " n"]
+) -> Int[np.ndarray, " n"]:
+    """For each vertex the first one that went into the same, or of those left out at its place."""
+    left = back < 0
+    place = np.concatenate([vertices + 0.0, back[:, None]], axis=1)
+    place[~left, :3] = 0.0  # kept ones go by what they went into
+    _, at, group = np.unique(place, axis=0, return_index=True, return_inverse=True)
+    return at[group.reshape(-1)]
 
 
 def read_user_mesh(path: str | Path, operators: str | Path) -> UserMesh:

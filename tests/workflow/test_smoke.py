@@ -28,6 +28,9 @@ FIGURES = (
     "mofanerf_rigging",
     "mofanerf_fit_photo",
     "mofanerf_refine_figure",
+    "nfs_retarget_figure",
+    "nfs_rig_sheet",
+    "nfs_segments_figure",
 )
 
 
@@ -77,6 +80,15 @@ def test_mofanerf_is_measured_beside_its_baselines(smoke):
     cost = {row["metric"]: float(row["value"]) for row in rows if row["method"] == "fast"}
     published = next(float(row["value"]) for row in rows if row["method"] == "published")
     assert cost["evaluations_saved"] > 10 and published > 100 * cost["frame_gmac"]
+
+
+def test_nfs_is_measured_beside_its_baselines(smoke):
+    with open(smoke.results() / "tables/nfs.csv", newline="") as file:
+        rows = list(csv.DictReader(file))
+    errors = [row for row in rows if row["metric"] == "vertex_rms_inner"]
+    assert {row["method"] for row in errors} == {"new2", "copy_neutral", "nearest_point_transfer"}
+    assert {row["unit"] for row in errors} == {"mm"}
+    assert all(0 <= float(row["value"]) < 30 for row in errors)
 
 
 def test_people_and_intervals_hold_the_same_means(smoke):

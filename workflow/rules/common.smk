@@ -38,7 +38,7 @@ except FacemillError as error:
     sys.exit(f"error: {error}")
 BASELINES, SYSTEMS = ["pca", "bilinear", "nearest", "mean"], ["imface"]
 # Shape codes need meshes of one topology and a texture each, which a folder of scans rarely has.
-SYSTEMS += ["mofanerf"] if KIND in ("demo", "ict", "facescape") else []
+SYSTEMS += ["mofanerf", "nfs"] if KIND in ("demo", "ict", "facescape") else []
 
 
 def gpu(wildcards):

@@ -87,3 +87,11 @@ def test_no_head_in_any_unit_is_refused(mean):
     tiny = Mesh(np.array([[0, 0, 0], [1e-6, 0, 0], [0, 1e-6, 0.0]]), np.array([[0, 1, 2]]))
     with pytest.raises(GeometryError, match="in no usual unit is a head"):
         to_canonical(tiny, {}, mean, 4.0, "dust")
+
+
+def test_a_mesh_in_no_usual_unit_is_placed_by_its_size_with_a_warning(face, mean, caplog):
+    pose = Similarity(1.0 / (47.0 * FACE_TO_NFS.scale), TURN, np.array([0.3, 0.1, -0.2]))
+    moved = Mesh(pose.apply(face.vertices), face.faces)
+    found, _ = to_canonical(moved, {}, mean, 4.0, "odd")
+    assert away(found, pose, face) < 15.0
+    assert "odd: in none of the usual units; one of its units is taken as" in caplog.text

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
+from facemill.data import canonical
 from facemill.data.blendshape_sources import demo_blendshapes
 from facemill.data.canonical import MeanFace, to_canonical
 from facemill.errors import GeometryError
@@ -87,3 +88,21 @@ def test_no_head_in_any_unit_is_refused(mean):
     tiny = Mesh(np.array([[0, 0, 0], [1e-6, 0, 0], [0, 1e-6, 0.0]]), np.array([[0, 1, 2]]))
     with pytest.raises(GeometryError, match="in no usual unit is a head"):
         to_canonical(tiny, {}, mean, 4.0, "dust")
+
+
+def test_a_mesh_in_no_usual_unit_is_placed_by_its_size_with_a_warning(
+    face, mean, caplog, monkeypatch
+):
+    pose = Similarity(1.0 / (47.0 * FACE_TO_NFS.scale), TURN, np.array([0.3, 0.1, -0.2]))
+    moved = Mesh(pose.apply(face.vertices), face.faces)
+    known = FACE_TO_NFS.inverse().after(pose.inverse())
+
+    def searched(points, scales, reference):
+        """What the search, which takes a minute here, says of scales near and far."""
+        near = any(abs(np.log(scale / 47.0)) < np.log(1.25) for scale in scales)
+        return [(known, 1.5, 1.5)] if near else [(Similarity(25.4), 9.0, 9.0)]
+
+    monkeypatch.setattr(canonical, "_searched", searched)
+    found, residual = to_canonical(moved, {}, mean, 4.0, "odd")
+    assert residual == 1.5 and away(found, pose, face) < 1e-6
+    assert "odd: in none of the usual units; one of its units is taken as 47 mm" in caplog.text

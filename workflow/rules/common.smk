@@ -87,6 +87,32 @@ def viewed_scans(wildcards):
     return str(MULTIVIEW[wildcards.person]) if MULTIVIEW else scans(wildcards)
 
 
+MESHES = "resources/meshes"
+
+
+def mesh_source(wildcards):
+    """The face pack of a person of the run, or the file of a mesh in resources/meshes."""
+    if wildcards.mesh in PEOPLE:
+        return f"{RESULTS}/faces/{wildcards.mesh}.npz"
+    files = [
+        Path(MESHES) / f"{wildcards.mesh}{end}" for end in (".obj", ".ply", ".glb")
+    ]
+    return str(next((path for path in files if path.is_file()), files[0]))
+
+
+def mesh_landmarks(wildcards):
+    """Its landmarks, where they lie beside a mesh of the user's."""
+    path = Path(MESHES) / f"{wildcards.mesh}.landmarks.txt"
+    return [str(path)] if wildcards.mesh not in PEOPLE and path.is_file() else []
+
+
+def mesh_settings(wildcards):
+    """Meshes that are learnt from may be coarser than those that are shown."""
+    own = config["nfs"]["operators"]
+    coarse = wildcards.mesh in NFS_UNLABELLED
+    return json.dumps(own if coarse else own | {"vertices": None})
+
+
 pathvars:
     results=RESULTS,
     logs=f"logs/{NAME}",

@@ -16,30 +16,6 @@ NFS_UNLABELLED = configuration.chosen(TRAIN, config["nfs"]["people"], "nfs.peopl
 if "1_neutral" not in EXPRESSIONS:
     NFS_UNLABELLED = []
 NFS_SHOWN = TEST[:1] if "1_neutral" in EXPRESSIONS else []
-MESHES = "resources/meshes"
-
-
-def mesh_source(wildcards):
-    """The face pack of a person of the run, or the file of a mesh in resources/meshes."""
-    if wildcards.mesh in PEOPLE:
-        return f"{RESULTS}/faces/{wildcards.mesh}.npz"
-    files = [
-        Path(MESHES) / f"{wildcards.mesh}{end}" for end in (".obj", ".ply", ".glb")
-    ]
-    return str(next((path for path in files if path.is_file()), files[0]))
-
-
-def mesh_landmarks(wildcards):
-    """Its landmarks, where they lie beside a mesh of the user's."""
-    path = Path(MESHES) / f"{wildcards.mesh}.landmarks.txt"
-    return [str(path)] if wildcards.mesh not in PEOPLE and path.is_file() else []
-
-
-def mesh_settings(wildcards):
-    """Meshes that are learnt from may be coarser than those that are shown."""
-    own = config["nfs"]["operators"]
-    coarse = wildcards.mesh in NFS_UNLABELLED
-    return json.dumps(own if coarse else own | {"vertices": None})
 
 
 rule nfs_data:
@@ -97,7 +73,7 @@ rule operators_build:
         mem_mb=lambda wildcards, attempt: 3000 * attempt,
         runtime=lambda wildcards, attempt: 30 * attempt,
     params:
-        people=f"{RESULTS}/nfs/people/people.npz",
+        people=lambda wildcards, input: str(Path(input.people) / "people.npz"),
         landmarks=lambda wildcards, input: (
             ["--landmarks", *input.landmarks] if input.landmarks else []
         ),
@@ -136,8 +112,12 @@ rule nfs_train:
         runtime=lambda wildcards, attempt: 1440 * attempt,
     params:
         unlabelled=["--unlabelled", *NFS_UNLABELLED] if NFS_UNLABELLED else [],
-        operators=f"{RESULTS}/operators",
-        faces=f"{RESULTS}/faces",
+        operators=lambda wildcards, input: (
+            str(Path(input.operators[0]).parent) if input.operators else ""
+        ),
+        faces=lambda wildcards, input: (
+            str(Path(input.faces[0]).parent) if input.faces else ""
+        ),
         work=f"{WORK}/nfs_train/{{design}}",
         settings=lookup("{design}", within=NFS),
         code=CODE["nfs_train"],

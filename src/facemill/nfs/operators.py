@@ -81,7 +81,12 @@ def _of_file(source, landmarks, mean, config, name):
     marks = read_points(landmarks, mesh) if landmarks else {}
     clean = cleaned(mesh, name)
     placed, residual = to_canonical(clean.mesh, marks, mean, config.max_residual, name)
-    closed = closed_openings(Mesh(placed.apply(clean.mesh.vertices), clean.mesh.faces), mean)
+    skin = clean.mesh
+    if config.front:
+        # Without what lies behind the lips, a mouth with a cavity is as open as one that is cut.
+        skin = mesh = _seen(mesh, clean, placed, config.radius)
+        log.info("%s: %d vertices seen from the front", name, len(np.unique(mesh.faces)))
+    closed = closed_openings(Mesh(placed.apply(skin.vertices), skin.faces), mean)
     if closed:
         log.warning(
             "%s: not cut open: %s. Lips and lids that hang together will not part; cut the mesh "
@@ -89,9 +94,6 @@ def _of_file(source, landmarks, mean, config, name):
             name,
             ", ".join(closed),
         )
-    if config.front:
-        mesh = _seen(mesh, clean, placed, config.radius)
-        log.info("%s: %d vertices seen from the front", name, len(np.unique(mesh.faces)))
     return build_operators(mesh, config.operators, name, placed, residual)
 
 

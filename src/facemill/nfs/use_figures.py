@@ -11,7 +11,7 @@ from facemill.figures.layout import grid
 from facemill.figures.shading import CLAY
 from facemill.mesh.frames import FACE_TO_NFS, Similarity
 from facemill.mesh.operators import Operators, read_operators
-from facemill.nfs.export import BOX, portrait
+from facemill.nfs.export import portrait
 from facemill.nfs.figures import whole
 from facemill.nfs.people import read_people
 from facemill.nfs.retarget import Clone
@@ -19,6 +19,8 @@ from facemill.nfs.rig import unit_offsets
 from facemill.nfs.segments import SEGMENTS
 from facemill.nfs.uses import trained
 
+LARGEST = np.array([[-0.9, -1.05, -0.3], [0.9, 1.05, 0.9]])
+"""What is shown of a mesh at most, canonical units."""
 MILLIMETRES = 1.0 / FACE_TO_NFS.scale
 MOVED = np.array([196, 74, 50], np.float64)
 """The colour of what a unit moves most (sRGB)."""
@@ -144,5 +146,5 @@ def _face(
     yaw: float = 15.0,
 ) -> UInt8[np.ndarray, "r c 3"]:
     still = operators.vertices.astype(np.float64)
-    box = np.stack([np.maximum(still.min(axis=0), BOX[0]), np.minimum(still.max(axis=0), BOX[1])])
+    box = np.clip([still.min(axis=0), still.max(axis=0)], *LARGEST)
     return portrait(operators.mesh, Similarity(), vertices, size, colours, yaw, box)

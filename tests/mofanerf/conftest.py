@@ -35,7 +35,7 @@ def trained(rendered, tmp_path_factory) -> Path:
     """Weights of a small model after some seconds of training on the made-up people."""
     folder = tmp_path_factory.mktemp("trained_mofanerf")
     model = folder / "model.safetensors"
-    settings = {"model": MODEL, "train": TRAIN | {"steps": 250, "seed": 1}}
+    settings = {"model": MODEL, "train": TRAIN | {"steps": 500, "seed": 1}}
     made = (rendered.codes, rendered.split, rendered.views)
     train(*made, settings, folder / "work", model, folder / "h.csv", folder / "r.json", threads=1)
     return model

@@ -27,7 +27,7 @@ RECIPE = FitConfig(
     levels=(0.5, 1.0),
     level_shares=(0.4, 0.6),
     sampling=SAMPLING,
-    weights=FitWeights(shape=1e-4, appearance=1e-4),
+    weights=FitWeights(shape=1e-3, appearance=1e-4),
     rates=FitRates(pose=6e-3),
 )
 FRONT = orbit(5, 5, 800, 112.5, 48, 48, HEAD_CENTRE)
@@ -82,7 +82,7 @@ def test_the_pose_of_known_codes_comes_back(known):
     """Nearer than the guess: a shallow disc hardly tells a turn from another shape."""
     error = camera_error(known[2].camera, FRONT)
     assert error["degrees"] < 4.5
-    assert error["mm"] < 10.0
+    assert error["mm"] < 12.0
 
 
 def test_the_weights_stand_still(faces, known):

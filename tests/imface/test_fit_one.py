@@ -1,11 +1,10 @@
 """Raw scans fitted with a tiny model: any frame, meshes, clouds, together; and what is refused."""
 
 import json
-import runpy
-import sys
 
 import numpy as np
 import pytest
+from commands import run
 from scipy.spatial.transform import Rotation
 from synthetic_faces import face, landmark_vertices
 
@@ -189,20 +188,6 @@ def test_wrong_input_is_named_by_its_key(tmp_path, monkeypatch, given, landmarks
         raw_scans(given, landmarks)
 
 
-def command(repository, capsys, *arguments) -> tuple[int, str]:
-    """Exit status and messages of imface_fit_one, run in this process."""
-    path = repository / "workflow/scripts/imface_fit_one.py"
-    before, sys.argv = sys.argv, [str(path), *map(str, arguments)]
-    try:
-        runpy.run_path(str(path), run_name="__main__")
-        status = 0
-    except SystemExit as end:
-        status = end.code or 0
-    finally:
-        sys.argv = before
-    return status, capsys.readouterr().err
-
-
 def metres(folder):
     return cloud_file(folder / "a.xyz", similarity=Similarity(0.001))
 
@@ -256,8 +241,8 @@ def test_a_scan_that_cannot_be_fitted_is_one_clear_error(
 ):
     folder = tmp_path / "têtes gâtées"
     folder.mkdir()
-    status, messages = command(
-        repository, capsys, "--model", tiny_imface.model, "--input", make(folder),
+    status, messages = run(
+        repository, capsys, "imface_fit_one", "--model", tiny_imface.model, "--input", make(folder),
         "--settings", json.dumps(SETTINGS), "--out", tmp_path / "out", "--threads", 1,
     )  # fmt: skip
     assert status == 1 and "Traceback" not in messages
@@ -276,9 +261,8 @@ def test_weights_cut_short_or_of_another_system_are_refused(
     save_file({"a": np.zeros(3, np.float32)}, foreign, metadata={"facemill": '{"format": "other"}'})
     scan = moved_mesh(tmp_path / "a.ply")
     for model, word in ((cut, "not a whole safetensors file"), (foreign, "weights of 'other'")):
-        status, messages = command(
-            repository, capsys, "--model", model, "--input", scan, "--out", tmp_path / "out",
-        )  # fmt: skip
+        arguments = ("--model", model, "--input", scan, "--out", tmp_path / "out")
+        status, messages = run(repository, capsys, "imface_fit_one", *arguments)
         assert status == 1 and "Traceback" not in messages
         assert model.name in messages and word in messages
     assert not (tmp_path / "out").exists()

@@ -194,7 +194,7 @@ def fit_scans(
             group["lr"] = rate * decay(config, step)
         optimiser.zero_grad()
         totals = {}
-        for part in parts_of(len(expressions), max(1, POINTS_AT_ONCE // config.points)):
+        for part in losses.slices(len(expressions), max(1, POINTS_AT_ONCE // config.points)):
             chosen = expressions[part]
             own = identity if config.share_identity else identity[part]
             rows = rows_of(chosen, step)
@@ -282,11 +282,6 @@ def fit_terms(
         term = losses.landmark_term(torch.where(known, template, target), target)
         terms["landmark_template"] = term * known.numel() / known.sum().clamp(min=1)
     return terms
-
-
-def parts_of(count: int, size: int) -> list[slice]:
-    """Slices of at most ``size`` that cover ``count`` items."""
-    return [slice(i, min(i + size, count)) for i in range(0, count, size)]
 
 
 def _block(

@@ -41,27 +41,17 @@ def point_losses(
     of_length = stretch.sign().mul_(weights.eikonal / count).div_(length)
     of_length.add_(along.mul_(of_normals).div_(length.square_()))
     of_gradient = (gradient * of_length).addcmul_(batch.normals, of_normals, value=-1)
-    if not disentangle:
-        found = (of_sdf, of_correction, None, None, None, of_gradient, None)
-        return terms, found
-
-    length = torch.linalg.vector_norm(neutral_gradient, dim=-1, keepdim=True).clamp_(min=TINY)
-    stretch = length - 1
-    terms["eikonal_neutral"] = weights.eikonal_neutral / count * stretch.abs().sum()
-    of_length = stretch.sign().mul_(weights.eikonal_neutral / count).div_(length)
-    of_neutral_gradient = neutral_gradient * of_length
-
-    share = weights.neutral_deformation / deformation.numel()
-    own = deformation * batch.is_neutral[:, None, None]
-    terms["neutral_deformation"] = share * own.square().sum()
-    of_deformation = own.mul_(2 * share)
-    found = (
-        of_sdf,
-        of_correction,
-        None,
-        None,
-        of_deformation,
-        of_gradient,
-        of_neutral_gradient,
-    )
-    return terms, found
+    of_deformation = of_neutral_gradient = None
+    if disentangle:
+        length = torch.linalg.vector_norm(neutral_gradient, dim=-1, keepdim=True).clamp_(min=TINY)
+        stretch = length - 1
+        terms["eikonal_neutral"] = weights.eikonal_neutral / count * stretch.abs().sum()
+        of_length = stretch.sign().mul_(weights.eikonal_neutral / count).div_(length)
+        of_neutral_gradient = neutral_gradient * of_length
+        share = weights.neutral_deformation / deformation.numel()
+        own = deformation * batch.is_neutral[:, None, None]
+        terms["neutral_deformation"] = share * own.square().sum()
+        of_deformation = own.mul_(2 * share)
+    return terms, (
+        of_sdf, of_correction, None, None, of_deformation, of_gradient, of_neutral_gradient
+    )  # fmt: skip

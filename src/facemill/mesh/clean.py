@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from facemill.errors import GeometryError
-from facemill.mesh.connectivity import parts
+from facemill.mesh.connectivity import directed_edges, parts
 from facemill.mesh.normals import face_normals_and_areas
 from facemill.mesh.surface import Mesh
 
@@ -118,6 +118,6 @@ def _largest_piece(mesh: Mesh, name: str) -> Int[np.ndarray, "f 3"]:
 
 def _surplus(faces: Int[np.ndarray, "f 3"]) -> int:
     """How many edges belong to more than two faces."""
-    edges = np.sort(np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]), axis=1)
+    edges = np.sort(directed_edges(faces), axis=1)
     _, count = np.unique(edges, axis=0, return_counts=True)
     return int((count > 2).sum())

@@ -2,10 +2,9 @@
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from facemill.errors import GeometryError
+from facemill.mesh.connectivity import directed_edges, parts
 from facemill.mesh.surface import Mesh
 
 
@@ -48,10 +47,7 @@ def without_unused_vertices(mesh: Mesh) -> Mesh:
 
 def large_parts(mesh: Mesh, share: float = 0.05) -> Mesh:
     """The mesh without pieces that hold less than ``share`` of its faces and hang on nothing."""
-    count = len(mesh.vertices)
-    first, second = mesh.faces[:, [0, 1]].ravel(), mesh.faces[:, [1, 2]].ravel()
-    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
-    part = connected_components(links, directed=False)[1][mesh.faces[:, 0]]
+    part = parts(mesh.faces, len(mesh.vertices))
     large = np.bincount(part) >= share * len(mesh.faces)
     return without_unused_vertices(Mesh(mesh.vertices, mesh.faces[large[part]]))
 
@@ -64,7 +60,7 @@ def _crossings(
     radius: float,
 ) -> tuple[Float[np.ndarray, "e 3"], Int[np.ndarray, "e 2"], Float[np.ndarray, " e"]]:
     """Points where edges leave the ball, those edges as (inside, outside), sorted, and t."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    edges = directed_edges(faces).astype(np.int64)
     edges = edges[inside[edges[:, 0]] != inside[edges[:, 1]]]
     edges = np.where(inside[edges[:, :1]], edges, edges[:, ::-1])
     edges = np.unique(edges, axis=0)

@@ -154,9 +154,9 @@ def rigging(
 ) -> None:
     """A matrix of people and what drives them, and every cell as ``<frames>/<row>_<column>.png``.
 
-    Without ``weights`` the columns are the trained expressions and half of the first one that is
-    not neutral; else the rows of that table (see ``rigging.read_rows``). ``rig`` describes the
-    trained expressions in the table's weights; without it these are the expressions themselves.
+    Without ``weights`` the columns are the trained expressions; else the rows of that table (see
+    ``rigging.read_rows``). ``rig`` describes the trained expressions in the table's weights;
+    without it these are the expressions themselves.
     """
     of = Portraits(model, codes, settings)
     faces = of.faces

@@ -16,12 +16,11 @@ import numpy as np
 import torch
 from jaxtyping import UInt8
 from scipy.ndimage import maximum_filter
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, GeometryError
 from facemill.files import write_json
+from facemill.mesh.connectivity import parts
 from facemill.mesh.crop import without_unused_vertices
 from facemill.mesh.distance import distance_to_mesh
 from facemill.mesh.frames import FACE_TO_MOFANERF, HEAD_CENTRE
@@ -185,10 +184,7 @@ def largest_part(mesh: Mesh) -> Mesh:
             "the density has no level set near the predicted surface: the model is hardly trained, "
             "or the level (mofanerf.mesh.level) is too high."
         )
-    count = len(mesh.vertices)
-    first, second = mesh.faces[:, [0, 1]].ravel(), mesh.faces[:, [1, 2]].ravel()
-    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
-    of_face = connected_components(links, directed=False)[1][mesh.faces[:, 0]]
+    of_face = parts(mesh.faces, len(mesh.vertices))
     areas = np.bincount(of_face, face_normals_and_areas(mesh)[1])
     return without_unused_vertices(Mesh(mesh.vertices, mesh.faces[of_face == areas.argmax()]))
 

@@ -3,7 +3,6 @@
 from pathlib import Path
 
 import numpy as np
-import torch
 from jaxtyping import Float, UInt8
 
 from facemill.figures.layout import grid
@@ -11,10 +10,10 @@ from facemill.figures.shading import portrait_camera, shade
 from facemill.mesh.frames import FACE_TO_NFS
 from facemill.mesh.operators import Operators, read_operators
 from facemill.mesh.surface import Mesh
-from facemill.nfs.model import NFS, load_model
+from facemill.nfs.model import load_model
 from facemill.nfs.neutrals import whole_operators
 from facemill.nfs.people import Labelled, partners, read_people
-from facemill.nfs.surface import surface_of
+from facemill.nfs.retarget import Clone
 
 ROWS, SIZE, YAW = 4, 230, 20
 TO_MILLIMETRES = FACE_TO_NFS.inverse()
@@ -46,7 +45,9 @@ def retarget_figure(
         meshes.append(read_operators(path))
     weights = strongest_units(labelled, rows)
     frames = labelled.frames(drawn[0], weights, source.source)
-    moved = [cloned(model, source, frames, mesh) for mesh in meshes]
+    clones = [Clone(model, mesh, name) for mesh, name in zip(meshes, names, strict=True)]
+    codes = clones[0].codes(frames, len(frames))
+    moved = [next(clone.frames(codes, len(codes))) for clone in clones]
     columns = [(source, frames), *zip(meshes, moved, strict=True)]
     pictures = [[_neutral(mesh, size) for mesh, _ in columns]]
     pictures += [[_face(mesh, of[row], size) for mesh, of in columns] for row in range(len(frames))]
@@ -79,17 +80,6 @@ def strongest_units(labelled: Labelled, count: int) -> Float[np.ndarray, "n e"]:
 def spoken(labelled: Labelled, weights: Float[np.ndarray, " e"]) -> str:
     """The names of the units that are on."""
     return "\n".join(labelled.model.units[i] for i in np.flatnonzero(weights))
-
-
-@torch.no_grad()
-def cloned(
-    model: NFS, source: Operators, frames: Float[np.ndarray, "b n 3"], target: Operators
-) -> Float[np.ndarray, "b v 3"]:
-    """Frames of one mesh on another, canonical units."""
-    poisson = model.config.decoder == "jacobian"
-    give, take = (surface_of(one, poisson=poisson) for one in (source, target))
-    codes = model.codes(model.target(give), torch.from_numpy(frames.astype(np.float32)))
-    return model.decode(model.target(take), codes).numpy().astype(np.float64)
 
 
 def _neutral(operators: Operators, size: int) -> UInt8[np.ndarray, "r c 3"]:

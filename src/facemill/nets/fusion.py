@@ -115,45 +115,43 @@ class _LayerSweeps:
         self.leaky = leaky
 
     def forward(self, x: Tensor) -> Tensor:
-        """The layer's value; keeps x, n, s and the gain with the rectifier's slope."""
+        """The layer's value; keeps it, x, n and s."""
         self.x = x
         h = affine(x, self.transposed, self.bias)
         length = torch.linalg.vector_norm(h, dim=-1, keepdim=True)
         self.s = length.square_().add_(self.eps).rsqrt_()
         self.ones = torch.ones_like(self.s)
         self.n = h.mul_(self.s)
-        y = torch.addcmul(self.shift, self.n, self.gain)
-        self.slope = self.gain.expand_as(y)
-        if self.leaky:
-            self.slope = torch.ops.aten.leaky_relu_backward(self.slope, y, SLOPE, False)
-            y = F.leaky_relu_(y, SLOPE)
-        return y
+        self.y = torch.addcmul(self.shift, self.n, self.gain)
+        return F.leaky_relu_(self.y, SLOPE) if self.leaky else self.y
 
     def pull(self, gradient: Tensor) -> Tensor:
-        """Gradient of y, which is overwritten, to gradient of x; keeps v, <v, n> and q."""
-        self.v = gradient.mul_(self.slope)
-        self.q, self.along = self._projected(self.v)
-        return self.q @ self.weight
+        """Gradient of y, which is overwritten, to gradient of x; keeps v and <v, n>."""
+        self.v = self._sloped(gradient)
+        q, self.along = self._projected(self.v)
+        return q @ self.weight
 
     def push(self, of_gradient: Tensor) -> Tensor:
         """Gradient of :meth:`pull`'s result to gradient of its argument.
 
         With u that of q: v gets V = s (u - n <u, n>), and h, through n and s,
-        -s (<v, n> V + <u, n> q + <u, q> n). The bracket waits in ``q`` for :meth:`back`.
+        -s (<v, n> V + <u, n> q + <u, q> n). The bracket waits for :meth:`back`.
         """
-        self.of_weight = self.q.mT @ of_gradient
+        q = torch.addcmul(self.v, self.n, self.along, value=-1).mul_(self.s)
+        self.of_weight = q.mT @ of_gradient
         u = of_gradient @ self.transposed
         of_v, across = self._projected(u)
-        both = torch.linalg.vecdot(u, self.q).unsqueeze(-1)
-        self.q.mul_(across).addcmul_(of_v, self.along).addcmul_(self.n, both)
+        both = torch.linalg.vecdot(u, q).unsqueeze(-1)
         self.of_gain = self.v.mul_(of_v).sum(0)
-        return of_v.mul_(self.slope)
+        self.waiting = q.mul_(across).addcmul_(of_v, self.along).addcmul_(self.n, both)
+        del self.v
+        return self._sloped(of_v)
 
     def back(self, of_y: Tensor) -> Tensor:
         """Gradient of y, which is overwritten, with what :meth:`push` left, to gradient of x."""
-        v = of_y.mul_(self.slope)
+        v = self._sloped(of_y)
         of_h, _ = self._projected(v)
-        of_h.addcmul_(self.q, self.s, value=-1)
+        of_h.addcmul_(self.waiting, self.s, value=-1)
         self.of_shift = v.sum(0)
         self.of_gain += v.mul_(self.n).sum(0)
         self.of_bias = of_h.sum(0)
@@ -165,6 +163,13 @@ class _LayerSweeps:
         of_weight = self.of_weight - self.of_weight.mean(0)
         of_bias = self.of_bias - self.of_bias.mean()
         return [of_weight, of_bias, self.of_gain / self.own_gain, self.of_shift / self.gain]
+
+    def _sloped(self, x: Tensor) -> Tensor:
+        """gain leaky'(.) x, in place."""
+        x.mul_(self.gain)
+        if self.leaky:  # the rectifier keeps signs
+            torch.ops.aten.leaky_relu_backward.grad_input(x, self.y, SLOPE, True, grad_input=x)
+        return x
 
     def _projected(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """s (x - n <x, n>) and <x, n>: the backward kernel of weight norm, one pass for both."""

@@ -74,15 +74,13 @@ class SineSweeps:
         return self._shaped(affine(self.sines[-1], self.transposed[-1], self.biases[-1]))
 
     def pull(self, gradient: Float[Tensor, "b n o"]) -> Float[Tensor, "b n i"]:
-        """Gradient of the output to gradient of x; keeps g_l and q_l."""
+        """Gradient of the output to gradient of x; keeps g_l, which costs less than q_l as well."""
         self.seed = self._flat(gradient)
         self.of_sines: list[Tensor] = []
-        self.of_phases: list[Tensor] = []
         gradient = self.seed @ self.weights[-1]
         for cosine, weight in zip(self.cosines[::-1], self.weights[-2::-1], strict=True):
             self.of_sines.insert(0, gradient)
-            self.of_phases.insert(0, gradient * cosine)
-            gradient = self.of_phases[0] @ weight
+            gradient = (gradient * cosine) @ weight
         return self._shaped(gradient)
 
     def push(self, of_gradient: Float[Tensor, "b n i"]) -> Float[Tensor, "b n o"]:
@@ -93,7 +91,8 @@ class SineSweeps:
         u = self._flat(of_gradient)
         self.of_weights = []
         for layer, cosine in enumerate(self.cosines):
-            self.of_weights.append(self.of_phases[layer].mT @ u)
+            of_phase = self.of_sines[layer] * cosine
+            self.of_weights.append(of_phase.mT @ u)
             u = u @ self.transposed[layer]
             self.of_sines[layer].mul_(u)
             u.mul_(cosine)

@@ -158,6 +158,29 @@ def test_scans_of_one_person_share_an_identity_where_wanted(tiny_imface, tmp_pat
     assert not (one.expression == other.expression).any()
 
 
+def test_a_fit_killed_in_the_middle_ends_with_the_same_files(tiny_imface, tmp_path, killed_after):
+    marks = marks_file(tmp_path / "picked.txt", (30, 36, 39, 42, 45))
+    smile = face(np.array([0.4, -0.4, 0.3, 0.2]), "2_smile")
+    scans = [
+        RawScan("a", moved_mesh(tmp_path / "a.ply"), marks),
+        RawScan("b", moved_mesh(tmp_path / "b.ply", mesh=smile), marks),
+    ]
+    few = SETTINGS | {"fit": SETTINGS["fit"] | {"steps": 4}}
+    work = tmp_path / "work"
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    fit_one(tiny_imface.model, scans, few, whole, threads=1)
+    made = killed_after(6)  # the second step of the second scan
+    with pytest.raises(KeyboardInterrupt):
+        fit_one(tiny_imface.model, scans, few, out, threads=1, work=work)
+    assert work.exists() and not out.exists()
+    fit_one(tiny_imface.model, scans, few, out, threads=1, work=work)
+    assert len(made) == 8, "no step is made twice"
+    assert not work.exists()
+    for file in ("mesh.ply", "mesh_face_frame.ply", "codes.npz", "scores.csv"):
+        for name in ("a", "b"):
+            assert (out / name / file).read_bytes() == (whole / name / file).read_bytes()
+
+
 def test_input_is_a_file_several_or_a_folder(tmp_path):
     for name in ("b 10.obj", "b 2.ply", "c.xyz", "b 2.landmarks.txt", "notes.md"):
         (tmp_path / name).write_text("x")

@@ -36,9 +36,11 @@ rule imface_fit_one:
             json.loads(IMFACE[FIT_ONE_VARIANT]["fit"])
             | {"fit_one": inputs.settings(FIT_ONE)}
         ),
+        work=f"{WORK}/imface_fit_one",
         out=f"{RESULTS}/imface/fit_one",
         code=CODE["imface_fit_one"],
     shell:
         "python workflow/scripts/imface_fit_one.py --model {input.model:q} "
-        "{params.scans:q} --settings {params.settings:q} --threads {threads} --out {params.out:q} &> {log:q} "
+        "{params.scans:q} --settings {params.settings:q} --threads {threads} "
+        "--work {params.work:q} --out {params.out:q} &> {log:q} "
         "&& grep -E 'rms residual|scan to reconstruction' {log:q}"

@@ -1,9 +1,11 @@
 """Raw scans fitted with a tiny model: any frame, meshes, clouds, together; and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from commands import run
 from scipy.spatial.transform import Rotation
 from synthetic_faces import face, landmark_vertices
@@ -12,9 +14,12 @@ from facemill.data.inputs import RawScan, raw_scans
 from facemill.errors import ConfigError
 from facemill.files import reading_npz
 from facemill.imface import fit_one_pictures
+from facemill.imface.config import ExtractionConfig
 from facemill.imface.fit_one import fit_one
-from facemill.imface.interpolate import read_codes
+from facemill.imface.interpolate import mesh_of, read_codes
+from facemill.imface.model import ImFace, load_model, save_model
 from facemill.mesh import pose_search
+from facemill.mesh.crop import large_parts
 from facemill.mesh.distance import distance_to_mesh
 from facemill.mesh.frames import NOSE_TIP, Similarity
 from facemill.mesh.io import read_mesh, write_ply
@@ -179,6 +184,22 @@ def test_a_fit_killed_in_the_middle_ends_with_the_same_files(tiny_imface, tmp_pa
     for file in ("mesh.ply", "mesh_face_frame.ply", "codes.npz", "scores.csv"):
         for name in ("a", "b"):
             assert (out / name / file).read_bytes() == (whole / name / file).read_bytes()
+
+
+def test_a_refined_model_s_detail_is_fitted_drawn_and_filed(tiny_imface, tmp_path):
+    coarse, about = load_model(tiny_imface.model)
+    torch.manual_seed(0)
+    people, expressions = about["people"], about["expressions"]
+    refined = ImFace(replace(coarse.config, detail_dim=4), len(people), len(expressions))
+    refined.load_state_dict(coarse.state_dict(), strict=False)
+    save_model(tmp_path / "refined.safetensors", refined, people, expressions)
+    scan = RawScan("a", moved_mesh(tmp_path / "a.ply"), marks_file(tmp_path / "p.txt"))
+    few = SETTINGS | {"fit": SETTINGS["fit"] | {"steps": 2}}
+    fitted = fit_one(tmp_path / "refined.safetensors", [scan], few, tmp_path / "out", threads=1)
+    codes = read_codes(tmp_path / "out" / "a" / "codes.npz")["a"]
+    assert codes.detail is not None and codes.detail.shape == (4,)
+    drawn = large_parts(mesh_of(refined, codes, ExtractionConfig(resolution=32)))
+    np.testing.assert_allclose(drawn.vertices, fitted[0].mesh.vertices, atol=1e-4)
 
 
 def test_input_is_a_file_several_or_a_folder(tmp_path):

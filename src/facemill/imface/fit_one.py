@@ -238,6 +238,7 @@ def _codes(
         torch.cat([codes.expression for codes in each]),
         {name: float(np.mean([codes.losses[name] for codes in each])) for name in each[0].losses},
         tuple(motion for codes in each for motion in codes.motions),
+        None if each[0].detail is None else torch.cat([codes.detail for codes in each]),
     )
 
 
@@ -294,6 +295,8 @@ def _arrays(one: FittedScan, codes: Codes, item: int) -> dict[str, np.ndarray]:
         "losses": np.array([codes.losses[name] for name in names], np.float32),
         "source_to_face": one.source_to_face.matrix,
     }
+    if codes.detail is not None:
+        own["detail_code"] = codes.detail[item].cpu().numpy()
     return {f"{one.name}/{key}": value for key, value in own.items()} | {
         "loss_names": np.array(names)
     }

@@ -181,6 +181,9 @@ def test_a_fit_killed_in_the_middle_ends_with_the_same_files(tiny_imface, tmp_pa
     fit_one(tiny_imface.model, scans, few, out, threads=1, work=work)
     assert len(made) == 8, "no step is made twice"
     assert not work.exists()
+    fit_one(tiny_imface.model, scans[1:], few, tmp_path / "alone", threads=1)
+    alone = tmp_path / "alone" / "b" / "mesh.ply"
+    assert alone.read_bytes() == (out / "b" / "mesh.ply").read_bytes(), "others change nothing"
     for file in ("mesh.ply", "mesh_face_frame.ply", "codes.npz", "scores.csv"):
         for name in ("a", "b"):
             assert (out / name / file).read_bytes() == (whole / name / file).read_bytes()

@@ -217,17 +217,16 @@ def _codes(
         share_identity=own.share_identity,
         landmarks=config.fit.landmarks and given,
     )
-    first = next(iter(read.values()))
-    samples = SamplesInMemory(first.path, own.points, rows, marks)
     unknown = any(place.unit == "unknown" for place in placed.values())
     raw_scans = RawScans(pose_rate=2e-3 if own.refine_pose else 0.0, with_scale=unknown)
 
     def fitted(names: list[str]) -> Codes:
+        samples = SamplesInMemory(read[names[0]].path, own.points, rows, marks)
         digest = hashlib.sha256()
         for name in names:
             digest.update(rows[name].tobytes() + marks[name].tobytes())
-        own = {"scans": names, "samples": digest.hexdigest(), "raw": asdict(raw_scans)}
-        of = {**depends_on, **own}
+        known = {"scans": names, "samples": digest.hexdigest(), "raw": asdict(raw_scans)}
+        of = {**depends_on, **known}
         return fit_scans(model, samples, names, fit, raw_scans, work and work / names[0], of)
 
     if own.share_identity:

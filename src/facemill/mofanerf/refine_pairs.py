@@ -31,6 +31,7 @@ from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.randomness import derived_seed
 from facemill.render.cameras import Camera
 from facemill.render.mesh_view import MeshView
+from facemill.render.pixels import eight_bit
 from facemill.render.raycast import RayScene, vertex_normals
 from facemill.render.view_pack import DEPTH_UNITS, ViewPack
 from facemill.render.views import scan_view
@@ -134,7 +135,7 @@ class HalfSize:
         if self._scan != (person, expression):  # kept while pairs of it are asked for
             self._surface = SeenSurface(self.faces.surface(person, expression))
             self._scan = (person, expression)
-        return np.round(seen.colour * 255).astype(np.uint8), self._surface.channels(camera)
+        return eight_bit(seen.colour), self._surface.channels(camera)
 
 
 def _name(person: str, expression: str, camera: Camera) -> str:

@@ -11,6 +11,8 @@ from synthetic_faces import Dataset, write_dataset
 
 from facemill.data.packs import write_sample_pack
 from facemill.imface.train import train
+from facemill.training import descent
+from facemill.training.descent import Descent
 
 ROWS = 400
 
@@ -32,6 +34,30 @@ def bump_face(rng: np.random.Generator, bump: float) -> tuple[np.ndarray, np.nda
     u, v = np.random.default_rng(9).uniform(-45, 45, (2, 68))
     landmarks = np.stack([u, v, height(u, v)], -1)
     return np.concatenate([points, normals, distance[:, None]], -1).astype(np.float32), landmarks
+
+
+@pytest.fixture
+def killed_after(monkeypatch) -> Callable[[int], list[int]]:
+    """Kills the run (once) after some steps of descent, each of which is kept.
+
+    Returns the list of steps made, which grows.
+    """
+
+    def arm(steps: int) -> list[int]:
+        made: list[int] = []
+        note = Descent.note
+
+        def noted(self, step, terms, last):
+            note(self, step, terms, last)
+            made.append(step)
+            if len(made) == steps:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(descent, "SECONDS_BETWEEN", 0.0)
+        monkeypatch.setattr(Descent, "note", noted)
+        return made
+
+    return arm
 
 
 @pytest.fixture

@@ -221,11 +221,11 @@ def test_fit_killed_between_groups_ends_with_the_same_bytes(tiny_imface, tmp_pat
     whole = fitted(tiny_imface, tmp_path / "whole").read_bytes()
     calls = []
 
-    def killed_at_the_second(*args):
+    def killed_at_the_second(*args, **named):
         calls.append(args)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return fit_scans(*args)
+        return fit_scans(*args, **named)
 
     monkeypatch.setattr(fitting, "fit_scans", killed_at_the_second)
     with pytest.raises(KeyboardInterrupt):
@@ -234,6 +234,21 @@ def test_fit_killed_between_groups_ends_with_the_same_bytes(tiny_imface, tmp_pat
     resumed = fitted(tiny_imface, tmp_path / "killed").read_bytes()
     assert len(calls) == 3, "the group that was done is not done again"
     assert resumed == whole
+
+
+def test_fit_killed_in_the_middle_of_a_group_ends_with_the_same_bytes(
+    tiny_imface, tmp_path, killed_after
+):
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = fitted(tiny_imface, tmp_path / "whole").read_bytes()
+    made = killed_after(6)  # the second step of the second group
+    with pytest.raises(KeyboardInterrupt):
+        fitted(tiny_imface, tmp_path / "killed")
+    resumed = fitted(tiny_imface, tmp_path / "killed").read_bytes()
+    groups = -(-len(EXPRESSIONS) // 2)
+    assert len(made) == 4 * groups, "no step is made twice"
+    assert resumed == whole and not (tmp_path / "killed" / "work").exists()
 
 
 def test_loss_that_is_no_number_is_reported_with_scan_and_way_out(model, pack):

@@ -1,9 +1,11 @@
 """Raw scans fitted with a tiny model: any frame, meshes, clouds, together; and what is refused."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from commands import run
 from scipy.spatial.transform import Rotation
 from synthetic_faces import face, landmark_vertices
@@ -12,9 +14,12 @@ from facemill.data.inputs import RawScan, raw_scans
 from facemill.errors import ConfigError
 from facemill.files import reading_npz
 from facemill.imface import fit_one_pictures
+from facemill.imface.config import ExtractionConfig
 from facemill.imface.fit_one import fit_one
-from facemill.imface.interpolate import read_codes
+from facemill.imface.interpolate import mesh_of, read_codes
+from facemill.imface.model import ImFace, load_model, save_model
 from facemill.mesh import pose_search
+from facemill.mesh.crop import large_parts
 from facemill.mesh.distance import distance_to_mesh
 from facemill.mesh.frames import NOSE_TIP, Similarity
 from facemill.mesh.io import read_mesh, write_ply
@@ -156,6 +161,48 @@ def test_scans_of_one_person_share_an_identity_where_wanted(tiny_imface, tmp_pat
     one, other = (read_codes(tmp_path / "out" / n / "codes.npz")[n] for n in ("a", "b"))
     assert (one.identity == other.identity).all()
     assert not (one.expression == other.expression).any()
+
+
+def test_a_fit_killed_in_the_middle_ends_with_the_same_files(tiny_imface, tmp_path, killed_after):
+    marks = marks_file(tmp_path / "picked.txt", (30, 36, 39, 42, 45))
+    smile = face(np.array([0.4, -0.4, 0.3, 0.2]), "2_smile")
+    scans = [
+        RawScan("a", moved_mesh(tmp_path / "a.ply"), marks),
+        RawScan("b", moved_mesh(tmp_path / "b.ply", mesh=smile), marks),
+    ]
+    few = SETTINGS | {"fit": SETTINGS["fit"] | {"steps": 4}}
+    work = tmp_path / "work"
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    fit_one(tiny_imface.model, scans, few, whole, threads=1)
+    made = killed_after(6)  # the second step of the second scan
+    with pytest.raises(KeyboardInterrupt):
+        fit_one(tiny_imface.model, scans, few, out, threads=1, work=work)
+    assert work.exists() and not out.exists()
+    fit_one(tiny_imface.model, scans, few, out, threads=1, work=work)
+    assert len(made) == 8, "no step is made twice"
+    assert not work.exists()
+    fit_one(tiny_imface.model, scans[1:], few, tmp_path / "alone", threads=1)
+    alone = tmp_path / "alone" / "b" / "mesh.ply"
+    assert alone.read_bytes() == (out / "b" / "mesh.ply").read_bytes(), "others change nothing"
+    for file in ("mesh.ply", "mesh_face_frame.ply", "codes.npz", "scores.csv"):
+        for name in ("a", "b"):
+            assert (out / name / file).read_bytes() == (whole / name / file).read_bytes()
+
+
+def test_a_refined_model_s_detail_is_fitted_drawn_and_filed(tiny_imface, tmp_path):
+    coarse, about = load_model(tiny_imface.model)
+    torch.manual_seed(0)
+    people, expressions = about["people"], about["expressions"]
+    refined = ImFace(replace(coarse.config, detail_dim=4), len(people), len(expressions))
+    refined.load_state_dict(coarse.state_dict(), strict=False)
+    save_model(tmp_path / "refined.safetensors", refined, people, expressions)
+    scan = RawScan("a", moved_mesh(tmp_path / "a.ply"), marks_file(tmp_path / "p.txt"))
+    few = SETTINGS | {"fit": SETTINGS["fit"] | {"steps": 2}}
+    fitted = fit_one(tmp_path / "refined.safetensors", [scan], few, tmp_path / "out", threads=1)
+    codes = read_codes(tmp_path / "out" / "a" / "codes.npz")["a"]
+    assert codes.detail is not None and codes.detail.shape == (4,)
+    drawn = large_parts(mesh_of(refined, codes, ExtractionConfig(resolution=32)))
+    np.testing.assert_allclose(drawn.vertices, fitted[0].mesh.vertices, atol=1e-4)
 
 
 def test_input_is_a_file_several_or_a_folder(tmp_path):

@@ -1,6 +1,7 @@
 """Detail codes at test time, and what they are used for."""
 
 import numpy as np
+import pytest
 import torch
 from small_imface import small_batch, small_model
 
@@ -43,6 +44,22 @@ def test_detail_codes_bring_the_refined_field_to_its_targets():
         return totals["refined_sdf"]
 
     assert residual(80) < 0.5 * residual(1)
+
+
+def test_detail_under_way_is_taken_up_where_it_was(tmp_path, killed_after):
+    model, batch = small_model(detail_dim=4, dtype=torch.float32), small_batch(torch.float32)
+    model.requires_grad_(False)
+    codes = model.codes(batch.identity, batch.expression)
+    rows = torch.cat([batch.points, batch.normals, batch.points[..., 2:]], -1)
+    config = FitConfig(steps=5, points=20, learning_rate=0.1, weights=FREE)
+    draw = lambda scans, step: rows[scans] * (1 + 0.01 * step)  # noqa: E731
+    whole = fit_details(model, *codes, draw, config)
+    made = killed_after(3)
+    with pytest.raises(KeyboardInterrupt):
+        fit_details(model, *codes, draw, config, tmp_path, {"seed": 1})
+    for _ in range(2):  # the second time everything is there
+        found, terms = fit_details(model, *codes, draw, config, tmp_path, {"seed": 1})
+        assert len(made) == 5 and torch.equal(found, whole[0]) and terms == whole[1]
 
 
 def test_a_refined_model_is_fitted_with_detail_and_extracted_with_it(tiny_imface, tmp_path):

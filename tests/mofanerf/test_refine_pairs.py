@@ -8,6 +8,7 @@ from made_up_people import MODEL, VIEWS, write_views
 from facemill.errors import DataError
 from facemill.files import sha256
 from facemill.mesh.frames import HEAD_CENTRE
+from facemill.mofanerf import refine_pairs
 from facemill.mofanerf.config import ModelConfig
 from facemill.mofanerf.faces import Faces
 from facemill.mofanerf.model import MoFaNeRF, save_model
@@ -17,6 +18,7 @@ from facemill.mofanerf.refine_pairs import SeenSurface, make_pairs, training_key
 from facemill.mofanerf.splits import read_view_split
 from facemill.render.reprojection import View, reprojection_error
 from facemill.render.view_pack import ViewPack
+from facemill.training.checkpoint import Checkpoints
 
 SETTINGS = {
     "pairs": {"expressions": 2, "views": 2},
@@ -86,6 +88,44 @@ def test_held_out_pairs_stand_beside_views_that_nobody_trained_on(packs, rendere
         sides = [View(p.truth[..., :3] / 255, p.depth, p.camera) for p in (pair, beside)]
         wrong = View(sides[1].colour, sides[1].depth, pair.camera)
         assert reprojection_error(*sides) < 0.04 < 2 * reprojection_error(sides[0], wrong)
+
+
+def test_renders_of_a_killed_run_are_not_made_again(packs, rendered, field, tmp_path, monkeypatch):
+    made, folder = [], tmp_path / "work"
+    render = Faces.render
+
+    def killed_at_the_fourth(self, *args):
+        made.append(args)
+        if len(made) == 4:
+            raise KeyboardInterrupt
+        return render(self, *args)
+
+    monkeypatch.setattr(Faces, "render", killed_at_the_fourth)
+    of = (field, rendered.codes, rendered.split, rendered.views, rendered.folder / "faces")
+    out = tmp_path / "train", tmp_path / "held_out"
+    with pytest.raises(KeyboardInterrupt):
+        make_pairs(*of, SETTINGS, *out, folder)
+    cut = min(folder.glob("*.npz"))
+    assert len(list(folder.glob("*.npz"))) == 3 and not out[0].exists()
+    cut.write_bytes(cut.read_bytes()[:-100])
+    make_pairs(*of, SETTINGS, *out, folder)
+    assert len(made) == 4 + len(packs[0].keys) + len(packs[1].keys) - 2, "two were there"
+    assert not folder.exists()
+    for own, pack in zip(out, packs, strict=True):
+        assert PairPack(own).checksums == pack.checksums
+
+
+def test_renders_of_another_field_are_not_taken(rendered, field, tmp_path):
+    work = tmp_path / "work"
+    of = (PairsSettings(), field, rendered.codes, torch.device("cpu"))
+    own = refine_pairs._fingerprint(*of)
+    assert own != refine_pairs._fingerprint(of[0], rendered.codes, *of[2:])
+    Checkpoints(work, own)
+    (work / "a.npz").write_text("a render")
+    Checkpoints(work, own)
+    assert (work / "a.npz").exists()
+    Checkpoints(work, own | {"model": "another"})
+    assert not (work / "a.npz").exists()
 
 
 def test_the_draw_depends_on_seed_and_names_alone(rendered):

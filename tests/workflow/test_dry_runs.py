@@ -121,6 +121,15 @@ def test_a_scan_of_one_s_own_is_a_target_with_its_file_as_input(fresh_project):
     assert "\nimface_train " not in answer.stdout
 
 
+def test_weights_behind_an_address_are_fetched_by_their_sum(fresh_project):
+    (fresh_project.folder / "head.ply").write_text("x")
+    own = "fit_one={model: 'https://example.org/w.safetensors', model_sha256: " + 64 * "a" + "}"
+    answer = fresh_project.snakemake("-n", "imface_fit_one", "--config", "input=head.ply", own)
+    assert answer.returncode == 0, answer.stdout
+    assert "\nimface_train " not in answer.stdout
+    assert f"output: resources/imface/{64 * 'a'}.safetensors" in answer.stdout
+
+
 def test_a_fit_without_a_scan_says_how_to_name_one(fresh_project):
     answer = fresh_project.snakemake("-n", "imface_fit_one")
     assert answer.returncode == 1 and "Traceback" not in answer.stdout
@@ -248,6 +257,8 @@ def test_a_value_out_of_range_is_refused_with_what_is_allowed(fresh_project):
         (["split={test_people: [d001, d001]}"], "d001"),
         (["input=absent.ply"], "input: absent.ply"),
         (["fit_one={variant: se4}"], "did you mean se3?"),
+        (["fit_one={model: 'https://a.org/w'}"], "give fit_one.model_sha256"),
+        (["fit_one={model: w, model_sha256: ab}"], "expected a text of 64 hex digits, or null"),
         (["retarget={variant: new3}"], "did you mean new2?"),
         (["source=absent"], "source: absent"),
         (["target=absent.obj"], "target: absent.obj"),

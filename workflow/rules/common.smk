@@ -31,6 +31,7 @@ try:
     VARIANTS = list(configuration.variants(config["imface"]))
     ABLATIONS = list(configuration.ablations(config["imface"]))
     FIT_ONE, FIT_ONE_VARIANT = config["fit_one"], inputs.variant(config, VARIANTS)
+    FETCHED_MODEL = inputs.fetched_model(config)
     RAW_SCANS = inputs.raw_scans(config["input"], FIT_ONE["landmarks"])
     PHOTO = inputs.photo(config)
     RESULTS, WORK, TREE = f"results/{NAME}", f"work/{NAME}", str(sources.tree(config))

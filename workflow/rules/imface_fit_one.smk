@@ -1,14 +1,44 @@
 # ImFace fitted to the user's own scans: snakemake imface_fit_one --config input=head.ply
+localrules:
+    imface_fetch,
 
 
 MADE_OF_SCAN = ["mesh.ply", "mesh_face_frame.ply", "codes.npz", "scores.csv"]
 MADE_OF_SCAN += ["error_map.png", "turntable.png"]
 
 
+if FETCHED_MODEL:
+
+    rule imface_fetch:
+        # Trained weights from an https address or a file, checked by their SHA-256.
+        input:
+            model=[] if inputs.is_address(FIT_ONE["model"]) else FIT_ONE["model"],
+        output:
+            FETCHED_MODEL,
+        log:
+            "logs/imface_fetch.log",
+        benchmark:
+            "logs/imface_fetch.jsonl"
+        conda:
+            "../../envs/base.yaml"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 1000 * attempt,
+            runtime=lambda wildcards, attempt: 30 * attempt,
+        params:
+            model=FIT_ONE["model"],
+            sha256=FIT_ONE["model_sha256"],
+            code=CODE["imface_fetch"],
+        shell:
+            "python workflow/scripts/imface_fetch.py --model {params.model:q} "
+            "--sha256 {params.sha256:q} --out {output:q} &> {log:q}"
+
+
 rule imface_fit_one:
     # Mesh, codes, errors and views of scans of any frame, with landmarks or without.
     input:
-        model=FIT_ONE["model"]
+        model=FETCHED_MODEL
+        or FIT_ONE["model"]
         or f"<results>/imface/{FIT_ONE_VARIANT}/model.safetensors",
         scans=[path for raw in RAW_SCANS for path in (raw.scan, raw.landmarks) if path]
         or inputs.NO_INPUT,
@@ -36,9 +66,11 @@ rule imface_fit_one:
             json.loads(IMFACE[FIT_ONE_VARIANT]["fit"])
             | {"fit_one": inputs.settings(FIT_ONE)}
         ),
+        work=f"{WORK}/imface_fit_one",
         out=f"{RESULTS}/imface/fit_one",
         code=CODE["imface_fit_one"],
     shell:
         "python workflow/scripts/imface_fit_one.py --model {input.model:q} "
-        "{params.scans:q} --settings {params.settings:q} --threads {threads} --out {params.out:q} &> {log:q} "
+        "{params.scans:q} --settings {params.settings:q} --threads {threads} "
+        "--work {params.work:q} --out {params.out:q} &> {log:q} "
         "&& grep -E 'rms residual|scan to reconstruction' {log:q}"

@@ -6,6 +6,7 @@ if config["mofanerf"]["refine"] is not None:
 
     rule mofanerf_refine_pairs:
         # Renders of half size beside the truth: training views of training people, held-out ones.
+        # Unfinished work is kept.
         input:
             model=f"{REFINED}/model.safetensors",
             codes="<results>/mofanerf/codes.npz",
@@ -40,11 +41,13 @@ if config["mofanerf"]["refine"] is not None:
                 }
                 | {"seed": config["seed"]}
             ),
+            work=f"{WORK}/mofanerf_refine_pairs",
             code=CODE["mofanerf_refine_pairs"],
         shell:
             "python workflow/scripts/mofanerf_refine_pairs.py --model {input.model:q} "
             "--codes {input.codes:q} --split {input.split:q} --views {params.views:q} "
             "--faces {params.faces:q} --settings {params.settings:q} --threads {threads} "
+            "--work {params.work:q} "
             "--train {output.train:q} --held-out {output.held_out:q} &> {log:q}"
 
     rule mofanerf_refine_train:

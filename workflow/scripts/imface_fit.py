@@ -1,7 +1,7 @@
 """Fit a trained ImFace to all scans of one unseen person.
 
 In: the model and the person's samples. Out: codes and meshes by expression. The work folder keeps
-the scans already fitted, so that starting again goes on where it was killed.
+the scans already fitted and the codes under way: starting again goes on where it was killed.
 """
 
 import argparse

@@ -1,6 +1,7 @@
 """Fit a trained ImFace to raw scans of any frame: meshes or point clouds, landmarks or none.
 
-In: the model and the scans. Out, a folder for each: mesh, codes, scores, error map, views.
+In: the model and the scans. Out, a folder for each: mesh, codes, scores, error map, views. The work
+folder keeps the codes under way, so that starting again goes on where it was killed.
 """
 
 import argparse
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='JSON: {"fit": {...}, "extraction": {...}, "fit_one": {...}}',
     )
     parser.add_argument("--threads", type=int, default=None, help="default: torch's own choice")
+    parser.add_argument("--work", type=Path, help="folder for resuming; default: nothing is kept")
     parser.add_argument("--out", type=Path, required=True, help="folder of the folders by scan")
 
 
@@ -37,7 +39,7 @@ def main(args: argparse.Namespace) -> None:
     from facemill.imface.fit_one import fit_one
 
     scans = raw_scans(args.input, args.landmarks)
-    fit_one(args.model, scans, args.settings, args.out, args.threads)
+    fit_one(args.model, scans, args.settings, args.out, args.threads, args.work)
 
 
 if __name__ == "__main__":

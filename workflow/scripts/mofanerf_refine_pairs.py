@@ -2,7 +2,8 @@
 
 In: a trained model, the codes and split it was trained with, views and scans. Out: two folders,
 renders of half size beside the truth: training views of training people, and held-out pictures,
-each with one from a few degrees beside.
+each with one from a few degrees beside. The work folder keeps what is rendered, so that
+starting again goes on where it was killed.
 """
 
 import argparse
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faces", type=Path, required=True, help="folder of <person>.npz, .json")
     parser.add_argument("--settings", type=json.loads, default={}, help='JSON: {"pairs": {...}}')
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--work", type=Path, help="folder for resuming; default: nothing is kept")
     parser.add_argument("--train", type=Path, required=True, help="folder of pairs to write")
     parser.add_argument("--held-out", type=Path, required=True, help="folder of pairs to write")
 
@@ -39,6 +41,7 @@ def main(args: argparse.Namespace) -> None:
         settings=args.settings,
         training=args.train,
         held_out=args.held_out,
+        work=args.work,
     )
 
 

@@ -15,15 +15,15 @@ import json
 import logging
 import shutil
 import tempfile
-import urllib.error
-import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Int
 
+from facemill.data.download import Open, bytes_behind
 from facemill.data.ict import EXPRESSION_FILE, MODEL_FILE
 from facemill.errors import DataError
 from facemill.files import read_json, require_file, write_npz, writing
@@ -69,7 +69,10 @@ INDEX_KEYS = {
 }
 _AGAIN = "Fetch the release again at the pinned commit."
 
-Open = Callable[[str], bytes]
+WITHOUT_NETWORK = (
+    "Without a network, point 'ict_model' to the folder of a packed model, or pack a copy of the "
+    "release: ict_fetch.py --release."
+)
 
 
 def pack_release(
@@ -200,7 +203,7 @@ def fetch_release(
     sums by path. A file whose git object id or sum is another one raises DataError and nothing is
     left behind.
     """
-    opener = opener or _open
+    opener = opener or partial(bytes_behind, way_out=WITHOUT_NETWORK)
     listing = json.loads(opener(TREE_ADDRESS))
     if listing.get("truncated"):
         raise DataError(f"{TREE_ADDRESS}: the listing is cut short; cannot check the files by it.")
@@ -227,19 +230,6 @@ def _needed(path: str) -> bool:
     return path == LICENCE or (
         path.startswith(f"{MODEL_FOLDER}/") and path.endswith((".obj", INDICES))
     )
-
-
-def _open(address: str) -> bytes:
-    """The bytes behind an https address; a failed download is a DataError with the way out."""
-    request = urllib.request.Request(address, headers={"User-Agent": "facemill"})
-    try:
-        with urllib.request.urlopen(request, timeout=120) as response:
-            return response.read()
-    except (urllib.error.URLError, OSError) as error:
-        raise DataError(
-            f"{address}: cannot be fetched ({error}). Without a network, point 'ict_model' to the "
-            "folder of a packed model, or pack a copy of the release: ict_fetch.py --release."
-        ) from None
 
 
 def git_blob_id(content: bytes) -> str:

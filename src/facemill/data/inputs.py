@@ -142,6 +142,32 @@ def variant(config: Mapping[str, Any], known: Sequence[str], section: str = "fit
     return named
 
 
+def fetched_model(config: Mapping[str, Any]) -> Path | None:
+    """Where the weights that ``fit_one.model`` names are brought and checked; None: nowhere.
+
+    Weights named with their checksum are kept by it, wherever they come from. Raises ConfigError
+    for an address without a checksum, or one that is not https.
+    """
+    model, sha256 = config["fit_one"]["model"], config["fit_one"]["model_sha256"]
+    if sha256 and not model:
+        raise ConfigError("config: fit_one.model_sha256 is given without fit_one.model; name both.")
+    if is_address(model):
+        if not model.startswith("https://"):
+            raise ConfigError(f"config: fit_one.model: {model} is no https address and no file.")
+        if not sha256:
+            raise ConfigError(
+                f"config: fit_one.model: {model} is fetched by its checksum only; give "
+                "fit_one.model_sha256, which stands on the card of the weights."
+            )
+    return Path(f"resources/imface/{sha256.lower()}.safetensors") if sha256 else None
+
+
+def is_address(model: str | None) -> bool:
+    """Whether weights lie behind an address, not in a file."""
+    return model is not None and "://" in model
+
+
 def settings(fit_one: Mapping[str, Any]) -> dict[str, Any]:
     """What of the section ``fit_one`` changes a fit, besides its files."""
-    return {k: v for k, v in fit_one.items() if k not in ("landmarks", "model", "variant")}
+    files = ("landmarks", "model", "model_sha256", "variant")
+    return {k: v for k, v in fit_one.items() if k not in files}

@@ -5,5 +5,5 @@ networks, ``losses`` the terms of the loss, ``data`` the batches, ``train`` the 
 codes for unseen scans (``start``, ``pose``, ``refine`` its parts), ``fit_one`` scans of unknown
 making, ``reconstruct`` the way from codes to a mesh, ``evaluate`` the scores. What codes are good
 for: ``interpolate``, ``correspondence``, ``random_faces``, ``export``; ``release`` gives a model
-away. What the paper does, what we do and where the two differ: docs/imface.md.
+away, ``fetch`` brings one. What the paper does, what we do and where they differ: docs/imface.md.
 """

@@ -21,6 +21,7 @@ from facemill.mesh.distance import distance_to_mesh
 from facemill.mesh.frames import FACE_TO_IMFACE
 from facemill.mesh.normals import barycentric
 from facemill.mesh.surface import Mesh
+from facemill.render.pixels import eight_bit
 
 SAME_PLACE = 1e-3
 """mm within which a vertex of a sheet is one of the scan it was cut from (float32 rounding)."""
@@ -103,4 +104,4 @@ def template_colours(xy: Float[np.ndarray, "n 2"], lines: bool = False) -> UInt8
         off_line = np.abs((xy + 5.0) % 10.0 - 5.0).min(axis=1)
         lightness -= 26.0 * np.clip(1.1 - off_line, 0.0, 0.6) / 0.6
     rgb = lab2rgb(np.stack([lightness, a, b], axis=-1))
-    return np.round(255.0 * np.clip(rgb, 0.0, 1.0)).astype(np.uint8)
+    return eight_bit(rgb)

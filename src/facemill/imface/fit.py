@@ -3,11 +3,13 @@
 Input are the samples of a scan (surface points with normals, free points with signed distances)
 and, where wanted, its landmarks. Every scan gets its own pair of codes, as published, or all scans
 of a person share one identity code. Raw scans (fit_one.py) may also move a little, know some of
-their landmarks or none, and have strays that are not to count.
+their landmarks or none, and have strays that are not to count. What a step draws follows from its
+number, so that a fit that was killed is taken up in the middle and ends with the same codes.
 """
 
 import logging
 import math
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -32,6 +34,7 @@ from facemill.imface.start import start_codes
 from facemill.mesh.frames import FACE_TO_IMFACE, Similarity
 from facemill.randomness import generator
 from facemill.training.checkpoint import Checkpoints
+from facemill.training.descent import Descent
 from facemill.training.device import choose_device, reproducible
 from facemill.training.progress import Progress
 from facemill.training.settings import from_settings, to_settings
@@ -46,6 +49,8 @@ CODE = ("blend", "fit", "losses", "model", "pose", "reconstruct", "refine", "sta
 POINTS_AT_ONCE = 65536
 """Points of all scans together in one forward and backward pass; bounds memory (about 6 GB)."""
 
+UNDER_WAY = "under_way"
+"""Folder of the codes that are being found, in the work folder of a person."""
 
 STRAY = 5.0
 """Residuals above so many medians of their scan are strays, where strays are expected."""
@@ -106,14 +111,16 @@ def fit_person(
 ) -> None:
     """Fit every scan of a sample pack and write codes and meshes (docs/data-layouts.md).
 
-    ``settings`` holds ``fit`` and ``extraction`` (see config.py). Scans already fitted by a run
-    that was killed are taken from ``work``, which is removed at the end.
+    ``settings`` holds ``fit`` and ``extraction`` (see config.py). A run that was killed goes on
+    from ``work``, scans already fitted and the codes under way; it is removed at the end.
     """
     config = from_settings(FitSettings, settings, "imface")
     network, _ = load_model(model)
     pack = SamplePack(samples)
     device = choose_device(config.fit.device)
-    checkpoints = Checkpoints(work, _fingerprint(config, model, pack, device))
+    samples_sha256 = pack.manifest.get("pack_sha256") or sha256(pack.path)
+    depends_on = fingerprint(config, model, device) | {"samples": samples_sha256}
+    checkpoints = Checkpoints(work, depends_on)
     done: dict[str, dict[str, Tensor]] = checkpoints.load() or {}
     with reproducible(device, threads or torch.get_num_threads()):
         network = network.to(device)
@@ -121,7 +128,9 @@ def fit_person(
             if all(expression in done for expression in group):
                 log.info("already fitted: %s", ", ".join(group))
                 continue
-            codes = fit_scans(network, pack, group, config.fit)
+            codes = fit_scans(
+                network, pack, group, config.fit, work=Path(work) / UNDER_WAY, of={"scans": group}
+            )
             for i, expression in enumerate(group):
                 identity, expression_code, detail = codes.of(i)
                 mesh = reconstruct(network, identity, expression_code, config.extraction, detail)
@@ -134,6 +143,7 @@ def fit_person(
                     "losses": torch.tensor([codes.losses[n] for n in TERMS if n in codes.losses]),
                 }
             checkpoints.save(len(done), done)
+            shutil.rmtree(Path(work) / UNDER_WAY, ignore_errors=True)
     arrays = {
         f"{expression}/{name}": value.numpy()
         for expression in pack.expressions
@@ -163,12 +173,16 @@ def fit_scans(
     expressions: Sequence[str],
     config: FitConfig,
     raw: RawScans | None = None,
+    work: Path | None = None,
+    of: Mapping[str, Any] | None = None,
 ) -> Codes:
     """Codes of some scans of one person by Adam on the losses of test time.
 
     Losses are summed over scans, each of which has its own codes and draws its own points, so what
     a scan gets does not depend on which others are beside it. Landmarks that are not-a-number are
-    unknown. Raises TrainingError when the loss is no finite number.
+    unknown. With a folder ``work`` the same call, known by ``of``, goes on where it was killed, to
+    the bit with as many threads; whoever owns the folder removes it. Raises TrainingError when the
+    loss is no finite number.
     """
     model.requires_grad_(False)
     device = model.template_landmarks.device
@@ -187,9 +201,12 @@ def fit_scans(
     optimiser = torch.optim.Adam(groups)
     landmarks = np.stack([landmarks_to_unit_ball(pack.landmarks(e)) for e in expressions])
     landmarks = torch.from_numpy(landmarks).to(identity.device) if config.landmarks else None
-    progress = Progress(f"imface_fit {pack.path.stem}, {len(expressions)} scans", config.steps)
-    totals: dict[str, float] = {}
-    for step in range(config.steps):
+    unknowns = {"identity": identity, "expression": expression, "pose": pose}
+    descent = Descent(work and work / "codes", of or {}, unknowns, optimiser)
+    name = f"imface_fit {pack.path.stem}, {len(expressions)} scans"
+    progress = Progress(name, config.steps, descent.steps)
+    totals = descent.terms
+    for step in range(descent.steps, config.steps):
         for group, rate in zip(optimiser.param_groups, rates, strict=True):
             group["lr"] = rate * decay(config, step)
         optimiser.zero_grad()
@@ -223,6 +240,7 @@ def fit_scans(
                 "samples' units: they are millimetres in the face frame."
             )
         optimiser.step()
+        descent.note(step + 1, totals, last=step + 1 == config.steps)
         progress.update(step + 1, f"loss {total:.4g}")
     progress.close()
     log.info("fitted %s: %s", ", ".join(expressions), _listed(totals))
@@ -235,7 +253,7 @@ def fit_scans(
             rows = rows_of(expressions[chosen], step)
             return moved(rows, None, pose[chosen], raw.with_scale)[0] if moving else rows
 
-        detail, of_detail = fit_details(model, identity, expression, placed, config)
+        detail, of_detail = fit_details(model, identity, expression, placed, config, work, of)
         totals |= of_detail
     motions = tuple(motion(row, moving and raw.with_scale) for row in pose.cpu())
     return Codes(identity, expression, totals, motions, detail)
@@ -294,16 +312,13 @@ def _block(
     return np.concatenate([points, normals, sdf[:, None]], axis=1)
 
 
-def _fingerprint(
-    config: FitSettings, model: str | Path, pack: SamplePack, device: torch.device
-) -> dict[str, Any]:
-    """What a fit depends on; another one does not take up this one's work."""
+def fingerprint(config: Any, model: str | Path, device: torch.device) -> dict[str, Any]:
+    """What a fit depends on besides its samples; another one does not take up this one's work."""
     folder = Path(__file__).parent
     return {
         "settings": to_settings(config),
         "code": content_hash([folder / f"{name}.py" for name in CODE]),
         "model": sha256(model),
-        "samples": pack.manifest.get("pack_sha256") or sha256(pack.path),
         "device": device.type,
     }
 

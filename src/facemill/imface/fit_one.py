@@ -5,9 +5,11 @@ its signed distance, find codes and a small motion together, extract, measure, d
 docs/imface.md.
 """
 
+import hashlib
 import logging
+import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +24,7 @@ from facemill.data.raw_scan import Scan, read_raw_scan
 from facemill.errors import ConfigError
 from facemill.files import write_npz
 from facemill.imface.config import ExtractionConfig, FitConfig
-from facemill.imface.fit import TERMS, Codes, RawScans, fit_scans
+from facemill.imface.fit import TERMS, Codes, RawScans, fingerprint, fit_scans
 from facemill.imface.model import ImFace, load_model
 from facemill.imface.reconstruct import condition_of, gradient_normals, reconstruct
 from facemill.mesh.crop import large_parts
@@ -131,11 +133,13 @@ def fit_one(
     settings: Mapping[str, Any],
     out: str | Path,
     threads: int | None = None,
+    work: str | Path | None = None,
 ) -> list[FittedScan]:
     """Fit raw scans and write ``<out>/<scan>/`` for each (docs/data-layouts.md).
 
     ``settings`` holds ``fit``, ``extraction`` and ``fit_one``. All scans are read and placed before
-    the first is fitted, so that what is wrong with one is said at once.
+    the first is fitted, so that what is wrong with one is said at once. With a folder ``work``,
+    which is removed at the end, a run that was killed goes on with the codes it had found.
     """
     from facemill.imface.fit_one_pictures import error_picture, turntable
 
@@ -154,7 +158,8 @@ def fit_one(
             placed[name] = place(
                 points, scan.landmarks, reference, own.unit, own.max_residual, str(scan.path)
             )
-        codes = _codes(network, read, placed, config)
+        depends_on = fingerprint(config, model, device)
+        codes = _codes(network, read, placed, config, work and Path(work), depends_on)
         fitted = [
             _fitted(network, name, read[name], placed[name], codes, i, config)
             for i, name in enumerate(placed)
@@ -169,6 +174,8 @@ def fit_one(
         write_ply(folder / "mesh_face_frame.ply", one.mesh, one.normals)
         write_ply(folder / "mesh.ply", in_scan, back.apply_to_normals(one.normals))
         write_npz(folder / "codes.npz", _arrays(one, codes, i))
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
     return fitted
 
 
@@ -190,8 +197,10 @@ def _codes(
     read: Mapping[str, Scan],
     placed: Mapping[str, Placement],
     config: FitOneSettings,
+    work: Path | None,
+    depends_on: Mapping[str, Any],
 ) -> Codes:
-    """Codes and motions of all scans, together or one by one."""
+    """Codes and motions of all scans, together or one by one; ``work`` keeps those under way."""
     own = config.fit_one
     rows, marks = {}, {}
     for name, scan in read.items():
@@ -208,19 +217,27 @@ def _codes(
         share_identity=own.share_identity,
         landmarks=config.fit.landmarks and given,
     )
-    first = next(iter(read.values()))
-    samples = SamplesInMemory(first.path, own.points, rows, marks)
     unknown = any(place.unit == "unknown" for place in placed.values())
     raw_scans = RawScans(pose_rate=2e-3 if own.refine_pose else 0.0, with_scale=unknown)
-    names = list(read)
+
+    def fitted(names: list[str]) -> Codes:
+        samples = SamplesInMemory(read[names[0]].path, own.points, rows, marks)
+        digest = hashlib.sha256()
+        for name in names:
+            digest.update(rows[name].tobytes() + marks[name].tobytes())
+        known = {"scans": names, "samples": digest.hexdigest(), "raw": asdict(raw_scans)}
+        of = {**depends_on, **known}
+        return fit_scans(model, samples, names, fit, raw_scans, work and work / names[0], of)
+
     if own.share_identity:
-        return fit_scans(model, samples, names, fit, raw_scans)
-    each = [fit_scans(model, samples, [name], fit, raw_scans) for name in names]
+        return fitted(list(read))
+    each = [fitted([name]) for name in read]
     return Codes(
         torch.cat([codes.identity for codes in each]),
         torch.cat([codes.expression for codes in each]),
         {name: float(np.mean([codes.losses[name] for codes in each])) for name in each[0].losses},
         tuple(motion for codes in each for motion in codes.motions),
+        None if each[0].detail is None else torch.cat([codes.detail for codes in each]),
     )
 
 
@@ -277,6 +294,8 @@ def _arrays(one: FittedScan, codes: Codes, item: int) -> dict[str, np.ndarray]:
         "losses": np.array([codes.losses[name] for name in names], np.float32),
         "source_to_face": one.source_to_face.matrix,
     }
+    if codes.detail is not None:
+        own["detail_code"] = codes.detail[item].cpu().numpy()
     return {f"{one.name}/{key}": value for key, value in own.items()} | {
         "loss_names": np.array(names)
     }

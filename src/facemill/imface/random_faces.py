@@ -14,10 +14,9 @@ import torch
 from jaxtyping import Float
 
 from facemill.data.expressions import NEUTRAL
-from facemill.errors import ConfigError
 from facemill.imface.interpolate import ScanCodes
 from facemill.imface.model import ImFace
-from facemill.nets.distribution import fitted_distribution
+from facemill.nets.distribution import fitted_distribution, require_drawable
 from facemill.randomness import generator
 
 
@@ -32,12 +31,7 @@ class RandomFacesConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ConfigError(f"count: found {self.count}, expected at least 1")
-        if not 0 < self.share <= 1:
-            raise ConfigError(f"share: found {self.share}, expected above 0 and up to 1")
-        if self.temperature < 0:
-            raise ConfigError(f"temperature: found {self.temperature}, expected at least 0")
+        require_drawable(self.count, self.share, self.temperature)
 
     @property
     def manner(self) -> str:

@@ -1,7 +1,9 @@
 """Test time of ImFace++'s refinement: detail codes, once identity and expression are found."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -10,6 +12,7 @@ from torch import Tensor
 from facemill.imface import losses
 from facemill.imface.config import FitConfig
 from facemill.imface.model import ImFace
+from facemill.training.descent import Descent
 from facemill.training.progress import Progress
 
 AT_ONCE = 8192
@@ -22,20 +25,25 @@ def fit_details(
     expression: Float[Tensor, "s ce"],
     rows_of: Callable[[slice, int], Float[Tensor, "b n 7"]],
     config: FitConfig,
+    work: Path | None = None,
+    of: Mapping[str, Any] | None = None,
 ) -> tuple[Float[Tensor, "s cd"], dict[str, float]]:
     """Detail codes of s scans and the weighted terms of the last step, by Adam from the mean code.
 
     The published test time lets base and detail overlap; here the base stands still, as it does for
-    the detail in training. ``rows_of(scans, step)`` gives samples in the unit ball.
+    the detail in training. ``rows_of(scans, step)`` gives samples in the unit ball. ``work`` and
+    ``of`` as in :func:`~facemill.imface.fit.fit_scans`.
     """
     start = model.detail_codes.weight.mean(dim=0).expand(len(identity), -1)
     detail = start.detach().clone().requires_grad_()
     optimiser = torch.optim.Adam([detail], lr=config.learning_rate)
     with torch.no_grad():
         base = model.condition(identity, expression)
-    progress = Progress(f"imface_fit detail of {len(identity)} scans", config.steps)
-    totals: dict[str, float] = {}
-    for step in range(config.steps):
+    descent = Descent(work and work / "detail", of or {}, {"detail": detail}, optimiser)
+    name = f"imface_fit detail of {len(identity)} scans"
+    progress = Progress(name, config.steps, descent.steps)
+    totals = descent.terms
+    for step in range(descent.steps, config.steps):
         optimiser.param_groups[0]["lr"] = config.learning_rate * decay(config, step)
         optimiser.zero_grad()
         totals = {}
@@ -49,6 +57,7 @@ def fit_details(
             for name, value in weighted.items():
                 totals[name] = totals.get(name, 0.0) + value.item() * len(rows) / len(identity)
         optimiser.step()
+        descent.note(step + 1, totals, last=step + 1 == config.steps)
         progress.update(step + 1, f"loss {sum(totals.values()):.4g}")
     progress.close()
     return detail.detach(), totals

@@ -9,6 +9,7 @@ import numpy as np
 from jaxtyping import UInt8
 
 from facemill.errors import DataError
+from facemill.figures.animation import write_gif
 from facemill.figures.layout import grid
 from facemill.figures.sheets import readable
 from facemill.files import writing
@@ -19,6 +20,7 @@ from facemill.mofanerf.fit_files import read_fit
 from facemill.mofanerf.interpolate import RandomConfig, random_codes, walk, with_expression
 from facemill.mofanerf.rigging import expression_rig, fitted_rig, read_rows
 from facemill.render.cameras import Camera, orbit
+from facemill.render.pixels import eight_bit
 from facemill.render.png import png
 from facemill.render.views import DISTANCE, FOCAL, SIZE
 from facemill.training.device import choose_device, keep_freed_memory
@@ -74,7 +76,7 @@ class Portraits:
     def portrait(self, codes: FaceCodes, yaw: float = 0.0, zoom: float = ZOOM) -> Picture:
         """8-bit colours over black."""
         seen = self.faces.draw(codes, self.camera(yaw, zoom), self.config.sampling).colour
-        return np.round(255 * seen).astype(np.uint8)
+        return eight_bit(seen)
 
     def row(self, faces: Sequence[FaceCodes]) -> list[Picture | None]:
         """Portraits of faces beside each other."""
@@ -211,8 +213,6 @@ def turntable(
 
     The way back shows the same pictures, so half of the frames are rendered.
     """
-    from PIL import Image
-
     of = Portraits(model, codes, settings)
     config, faces = of.config, of.faces
     neutral = with_expression(next(iter(of.people(fits, 1).values())), faces, faces.expressions[0])
@@ -221,16 +221,8 @@ def turntable(
     along = 0.5 - 0.5 * np.cos(np.pi * np.arange(half) / (half - 1))  # slow at both ends
     yaws = config.turn * (2 * along - 1)
     rendered = [
-        Image.fromarray(of.portrait(face, float(yaw), zoom=1.0))
+        of.portrait(face, float(yaw), zoom=1.0)
         for face, yaw in zip(walk(neutral, smiling, half), yaws, strict=True)
     ]
-    # One palette for all frames: flicker between palettes is more visible than few colours.
-    strip = Image.new("RGB", (config.size * half, config.size))
-    for number, picture in enumerate(rendered):
-        strip.paste(picture, (number * config.size, 0))
-    palette = strip.quantize(255, method=Image.Quantize.MEDIANCUT)
-    shown = [picture.quantize(palette=palette) for picture in rendered]
-    shown += shown[-2:0:-1]
-    each = round(1000 * config.seconds / len(shown))
-    with writing(out) as part:
-        shown[0].save(part, save_all=True, append_images=shown[1:], duration=each, loop=0)
+    shown = rendered + rendered[-2:0:-1]
+    write_gif(out, shown, len(shown) / config.seconds)

@@ -21,6 +21,7 @@ from facemill.mesh.frames import HEAD_CENTRE
 from facemill.mofanerf.lighting import Light, linear, srgb
 from facemill.randomness import generator
 from facemill.render.cameras import Camera, orbit, pinhole
+from facemill.render.pixels import eight_bit
 
 WIDTH, HEIGHT, FOCAL = 480, 360, 640.0
 """Pixels of the photo, and its focal length in them (36 mm on film: 48 mm)."""
@@ -80,7 +81,7 @@ def demo_photo(
     shading = np.maximum(LIGHT.shading(normals), 0.0)
     colour = _wall(seed)
     colour[head] = srgb(linear(plain[head][:, :3] / 255.0) * shading[:, None])
-    return np.round(255 * colour).astype(np.uint8), plain, camera
+    return eight_bit(colour), plain, camera
 
 
 def demo_camera() -> Camera:

@@ -31,7 +31,9 @@ from facemill.mesh.normals import face_normals_and_areas
 from facemill.mesh.sampling import sample_surface
 from facemill.mesh.surface import Mesh
 from facemill.mofanerf.faces import FaceCodes, Faces
+from facemill.randomness import generator
 from facemill.render.cameras import orbit
+from facemill.render.pixels import eight_bit
 from facemill.render.raycast import RayScene, vertex_normals
 from facemill.render.views import DISTANCE, FOCAL, SIZE
 from facemill.training.device import choose_device, keep_freed_memory
@@ -201,7 +203,7 @@ def vertex_colours(
         part = slice(start, start + config.points_at_once)
         at, way = (torch.from_numpy(a[part]).to(faces.device)[None] for a in (places, ways))
         colours[part] = faces.model.field(at[:, :, None], way, ready)[1][0, :, 0].cpu().numpy()
-    return np.round(255 * colours.clip(0, 1)).astype(np.uint8)
+    return eight_bit(colours)
 
 
 def distances(mesh: Mesh, source: Mesh, count: int, rng: np.random.Generator) -> dict[str, float]:
@@ -235,7 +237,7 @@ def export_mesh(
     faces = Faces(model, codes, choose_device("auto"))
     made = density_mesh(faces, faces.codes_of(person, expression), config)
     source = FacePack(pack).registered(expression)
-    rng = np.random.default_rng(0)
+    rng = generator(0, "mofanerf_mesh", person, expression)
     told = {
         "person": person,
         "expression": expression,

@@ -97,11 +97,20 @@ class Faces:
 
     def codes_of(self, person: str, expression: str) -> FaceCodes:
         """A person of the codes file with a trained expression, as numbers."""
+        appearance = self.appearance(person)[0].cpu().numpy()
+        return self.with_expression(self.codes.shape(person), appearance, expression)
+
+    def with_expression(
+        self,
+        shape: Float32[np.ndarray, " s"],
+        appearance: Float32[np.ndarray, " a"],
+        expression: str,
+    ) -> FaceCodes:
+        """Any shape and appearance with a trained expression."""
         row = self.row(expression)
         mix = np.zeros(len(self.expressions), np.float32)
         mix[row] = 1.0
-        appearance = self.appearance(person)[0].cpu().numpy()
-        return FaceCodes(self.codes.shape(person), self.expression_codes()[row], appearance, mix)
+        return FaceCodes(shape, self.expression_codes()[row], appearance, mix)
 
     @torch.no_grad()
     def ready(self, codes: FaceCodes) -> Codes | Conditioned:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import UInt8
 
 from facemill.figures.layout import grid
 from facemill.figures.sheets import readable
@@ -19,6 +19,7 @@ from facemill.mofanerf.faces import Faces
 from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.mofanerf.table import PAIRS, SEEN, UNSEEN
 from facemill.render.cameras import orbit
+from facemill.render.pixels import eight_bit
 from facemill.render.view_pack import ViewPack
 from facemill.render.views import DISTANCE, FOCAL, SIZE
 from facemill.training.device import choose_device
@@ -63,7 +64,7 @@ def novel_views(
             truth, mask = over_black(image), image[..., 3] > 0
             seen = faces.render(item.person, item.expression, camera, config.sampling).colour
             error = np.clip(ERROR_GAIN * np.abs(seen - truth), 0, 1)
-            pictures += [_eight_bit(truth), _eight_bit(seen), _eight_bit(error)]
+            pictures += [eight_bit(truth), eight_bit(seen), eight_bit(error)]
             quality = psnr(seen.astype(np.float64), truth.astype(np.float64), mask)
             texts += ["truth", f"model, {quality:.1f} dB", f"difference x {ERROR_GAIN:g}"]
         rows.append([_enlarged(picture, config.size) for picture in pictures])
@@ -107,12 +108,8 @@ def _strip(faces: Faces, item: Item, config: FigureConfig) -> list[UInt8[np.ndar
     for yaw in config.yaws:
         camera = orbit(yaw, 0.0, DISTANCE, focal, config.size, config.size, HEAD_CENTRE)
         seen = faces.render(item.person, item.expression, camera, config.sampling)
-        pictures.append(_eight_bit(seen.colour))
+        pictures.append(eight_bit(seen.colour))
     return pictures
-
-
-def _eight_bit(picture: Float32[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "h w 3"]:
-    return np.round(picture * 255).astype(np.uint8)
 
 
 def _enlarged(picture: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, "s s 3"]:

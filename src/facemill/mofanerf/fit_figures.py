@@ -23,6 +23,7 @@ from facemill.mofanerf.fit_people import (
     novel_views,
 )
 from facemill.mofanerf.prior import mean_appearance
+from facemill.render.pixels import eight_bit
 from facemill.render.view_pack import ViewPack
 from facemill.training.device import choose_device, keep_freed_memory
 from facemill.training.settings import from_settings
@@ -96,4 +97,4 @@ def _caption(text: str, picture: Picture, truth: UInt8[np.ndarray, "h w 4"] | No
 def _cell(picture: Float32[np.ndarray, "h w 3"]) -> UInt8[np.ndarray, "s s 3"]:
     """8-bit colours, each pixel as a block, so that few pixels are shown as they are."""
     times = max(1, round(CELL / len(picture)))
-    return np.round(255 * picture).astype(np.uint8).repeat(times, axis=0).repeat(times, axis=1)
+    return eight_bit(picture).repeat(times, axis=0).repeat(times, axis=1)

@@ -29,6 +29,7 @@ from facemill.mofanerf.faces import FaceCodes, Faces
 from facemill.mofanerf.fit import FittedImage, bright, fit_image
 from facemill.mofanerf.fit_config import FitConfig
 from facemill.mofanerf.fit_files import read_fit, write_fit
+from facemill.mofanerf.model import SHAPE_DIM
 from facemill.mofanerf.prior import mean_appearance
 from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.mofanerf.table import COLUMNS, COST, ONE_IMAGE, ImageScore
@@ -185,10 +186,7 @@ def novel_views(pack: ViewPack, view: str, count: int) -> list[str]:
 
 def mean_codes(faces: Faces, expression: str, appearance: Float32[np.ndarray, " a"]) -> FaceCodes:
     """The mean shape with a trained expression and an appearance: what any fit has to beat."""
-    mix = np.zeros(len(faces.expressions), np.float32)
-    mix[faces.row(expression)] = 1.0
-    eps = faces.expression_codes()[faces.row(expression)]
-    return FaceCodes(np.zeros(50, np.float32), eps, appearance, mix)
+    return faces.with_expression(np.zeros(SHAPE_DIM, np.float32), appearance, expression)
 
 
 def evaluate_fits(

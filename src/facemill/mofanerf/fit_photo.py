@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, UInt8
+from jaxtyping import Float, UInt8
 
 from facemill.data.expressions import NEUTRAL
 from facemill.errors import ConfigError, DataError
@@ -35,6 +35,7 @@ from facemill.mofanerf.photo import (
 from facemill.mofanerf.photo_files import read_photo
 from facemill.mofanerf.prior import code_prior
 from facemill.render.cameras import orbit
+from facemill.render.pixels import eight_bit
 from facemill.render.views import DISTANCE, FOCAL, SIZE
 from facemill.training.device import choose_device
 from facemill.training.settings import from_settings
@@ -208,9 +209,9 @@ def draw(
 
     sampling, size = config.fit.sampling, config.photo.size
     image = faces.draw(fitted.codes, fitted.camera, sampling)
-    model = _eight_bit(bright(image.colour, fitted.brightness))
+    model = eight_bit(bright(image.colour, fitted.brightness))
     write_prepared(relit, out / "relit.png", out / "relit.json")
-    alpha = _eight_bit(image.opacity)[..., None]
+    alpha = eight_bit(image.opacity)[..., None]
     with writing(out / "fitted.png") as part:
         part.write_bytes(png(np.concatenate([model, alpha], axis=2)))
     error = np.abs(model.astype(int) - relit.colour) * relit.mask[..., None]
@@ -246,7 +247,7 @@ def new_views(
     for yaw in config.photo.yaws:
         camera = orbit(yaw, 0.0, DISTANCE, FOCAL * size / SIZE, size, size, HEAD_CENTRE)
         seen = faces.draw(fitted.codes, camera, config.fit.sampling).colour
-        pictures.append(_eight_bit(bright(seen, fitted.brightness)))
+        pictures.append(eight_bit(bright(seen, fitted.brightness)))
     return pictures
 
 
@@ -262,7 +263,3 @@ def squared(colour: UInt8[np.ndarray, "h w 3"], size: int) -> UInt8[np.ndarray, 
     square = Image.new("RGB", (size, size), "white")
     square.paste(small, ((size - small.width) // 2, (size - small.height) // 2))
     return np.array(square)
-
-
-def _eight_bit(picture: Float32[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
-    return np.round(np.clip(picture, 0, 1) * 255).astype(np.uint8)

@@ -9,10 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from facemill.errors import ConfigError
 from facemill.mofanerf.faces import FaceCodes, Faces
 from facemill.mofanerf.prior import appearance_codes, shape_codes
-from facemill.nets.distribution import fitted_distribution
+from facemill.nets.distribution import fitted_distribution, require_drawable
 from facemill.randomness import generator
 
 PARTS = ("shape", "appearance", "expression")
@@ -28,12 +27,7 @@ class RandomConfig:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.count < 1:
-            raise ConfigError(f"count: found {self.count}, expected at least 1")
-        if not 0 < self.share <= 1:
-            raise ConfigError(f"share: found {self.share}, expected above 0 and up to 1")
-        if self.temperature < 0:
-            raise ConfigError(f"temperature: found {self.temperature}, expected at least 0")
+        require_drawable(self.count, self.share, self.temperature)
 
 
 def between(
@@ -63,10 +57,7 @@ def walk(
 
 def with_expression(codes: FaceCodes, faces: Faces, expression: str) -> FaceCodes:
     """The same person with a trained expression."""
-    row = faces.row(expression)
-    mix = np.zeros(len(faces.expressions), np.float32)
-    mix[row] = 1.0
-    return FaceCodes(codes.shape, faces.expression_codes()[row], codes.appearance, mix)
+    return faces.with_expression(codes.shape, codes.appearance, expression)
 
 
 def random_codes(faces: Faces, config: RandomConfig) -> list[FaceCodes]:

@@ -24,6 +24,7 @@ from facemill.mofanerf.lighting import NEUTRAL, Light, estimate_light, relit
 from facemill.mofanerf.photo_files import Photo, beside, read_landmarks, read_mask, read_photo
 from facemill.mofanerf.photo_mask import estimate_mask, hull_mask
 from facemill.render.cameras import Camera, pinhole
+from facemill.render.pixels import eight_bit
 from facemill.render.views import DISTANCE, FOCAL, HEAD_CENTRE, SIZE
 
 FindLandmarks = Callable[[UInt8[np.ndarray, "h w 3"]], Float[np.ndarray, "68 2"]]
@@ -135,7 +136,7 @@ def neutral_light(prepared: PreparedPhoto, mesh: Mesh) -> PreparedPhoto:
     region = prepared.mask & hull_mask(prepared.landmarks, prepared.mask.shape)
     light = estimate_light(colour, normals, region)
     flat = relit(colour, normals * prepared.mask[..., None], light, NEUTRAL)
-    return replace(prepared, colour=np.round(255 * flat).astype(np.uint8), light=light)
+    return replace(prepared, colour=eight_bit(flat), light=light)
 
 
 def seen_normals(mesh: Mesh, camera: Camera) -> Float[np.ndarray, "h w 3"]:

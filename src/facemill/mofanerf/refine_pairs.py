@@ -6,16 +6,19 @@ may disagree where they show the same point. Rays and the surface beside the col
 that is predicted from the codes; nothing is taken from the picture that is to be made.
 """
 
+import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from jaxtyping import Float16, UInt8
 
 from facemill.data.packs import FacePack
-from facemill.files import read_json
+from facemill.errors import DataError
+from facemill.files import content_hash, read_json, reading_npz, sha256, write_npz
 from facemill.mesh.frames import HEAD_CENTRE
 from facemill.mesh.surface import Mesh
 from facemill.mofanerf.config import EvaluateConfig
@@ -28,11 +31,14 @@ from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.randomness import derived_seed
 from facemill.render.cameras import Camera
 from facemill.render.mesh_view import MeshView
+from facemill.render.pixels import eight_bit
 from facemill.render.raycast import RayScene, vertex_normals
 from facemill.render.view_pack import DEPTH_UNITS, ViewPack
 from facemill.render.views import scan_view
+from facemill.training.checkpoint import Checkpoints
 from facemill.training.device import choose_device
-from facemill.training.settings import from_settings
+from facemill.training.loop import sources
+from facemill.training.settings import from_settings, to_settings
 
 log = logging.getLogger(__name__)
 
@@ -46,11 +52,13 @@ def make_pairs(
     settings: Mapping[str, Any],
     training: str | Path,
     held_out: str | Path,
+    work: str | Path | None = None,
 ) -> None:
     """Write the two packs ``training`` and ``held_out`` of a trained model's pairs.
 
     ``settings`` are fields of PairsSettings; ``views`` and ``faces`` are the folders of all
-    people's packs. Raises DataError where model, codes and views do not belong together.
+    people's packs. A run that was killed takes its renders from ``work``, which is removed at the
+    end. Raises DataError where model, codes and views do not belong together.
     """
     config = from_settings(PairsSettings, settings, "mofanerf.refine")
     split = read_view_split(split_path)
@@ -58,25 +66,68 @@ def make_pairs(
         person: ViewPack(Path(views) / f"{person}.zip")
         for person in (*split.train_people, *split.test_people)
     }
-    renderer = HalfSize(Faces(model, codes, choose_device(config.device)), config)
+    device = choose_device(config.device)
+    of = Faces(model, codes, device)
+    kept = None if work is None else Checkpoints(work, _fingerprint(config, model, codes, device))
+    renderer = HalfSize(of, config, None if kept is None else kept.folder)
     learned = TrainingViews(renderer, packs, training_keys(split, packs, config))
     measured = HeldOutViews(renderer, packs, Path(faces), held_out_keys(split, packs, config))
     for folder, source in ((training, learned), (held_out, measured)):
         write_pairs(folder, source, source.keys)
         log.info("%s: %d pairs", folder, len(source.keys))
+    if renderer.taken:
+        log.info("%d renders were there already", renderer.taken)
+    if kept is not None:
+        kept.remove()
+
+
+def _fingerprint(
+    config: PairsSettings, model: str | Path, codes: str | Path, device: torch.device
+) -> dict[str, Any]:
+    """What a render depends on besides its name and camera."""
+    return {
+        "settings": {key: to_settings(config)[key] for key in ("sampling", "rays_at_once")},
+        "code": content_hash(sources(Path(__file__).parent)),
+        "model": sha256(model),
+        "codes": sha256(codes),
+        "device": device.type,
+    }
 
 
 class HalfSize:
-    """Renders a trained field at half of a camera's resolution, with the surface it expects."""
+    """Renders a trained field at half of a camera's resolution, with the surface it expects.
 
-    def __init__(self, faces: Faces, config: PairsSettings) -> None:
-        self.faces, self.config = faces, config
+    With a folder each render is kept in a file as soon as it is made, and taken from there when the
+    same one is asked for again; ``taken`` counts those.
+    """
+
+    def __init__(self, faces: Faces, config: PairsSettings, folder: Path | None = None) -> None:
+        self.faces, self.config, self.folder = faces, config, folder
+        self.taken = 0
         self._scan: tuple[str, str] | None = None
 
     def render(
         self, person: str, expression: str, camera: Camera
     ) -> tuple[UInt8[np.ndarray, "h w 3"], Float16[np.ndarray, "h2 w2 4"]]:
         """The coarse picture, and the surface channels at the final size, which is ``camera``'s."""
+        if self.folder is None:
+            return self._rendered(person, expression, camera)
+        path = self.folder / f"{_name(person, expression, camera)}.npz"
+        if path.is_file():
+            try:
+                with reading_npz(path) as arrays:
+                    found = arrays["coarse"], arrays["surface"]
+                self.taken += 1
+                return found
+            except DataError as error:
+                log.warning("%s; it is made again", error)
+        coarse, surface = self._rendered(person, expression, camera)
+        write_npz(path, {"coarse": coarse, "surface": surface})
+        return coarse, surface
+
+    def _rendered(
+        self, person: str, expression: str, camera: Camera
+    ) -> tuple[UInt8[np.ndarray, "h w 3"], Float16[np.ndarray, "h2 w2 4"]]:
         require_even(camera.height, camera.width)
         half = camera.resized(camera.width // 2, camera.height // 2)
         sampling, at_once = self.config.sampling, self.config.rays_at_once
@@ -84,7 +135,15 @@ class HalfSize:
         if self._scan != (person, expression):  # kept while pairs of it are asked for
             self._surface = SeenSurface(self.faces.surface(person, expression))
             self._scan = (person, expression)
-        return np.round(seen.colour * 255).astype(np.uint8), self._surface.channels(camera)
+        return eight_bit(seen.colour), self._surface.channels(camera)
+
+
+def _name(person: str, expression: str, camera: Camera) -> str:
+    """A file name that no other render has."""
+    digest = hashlib.sha256("\x1f".join((person, expression)).encode())
+    for part in (camera.intrinsics, camera.extrinsics, (camera.width, camera.height)):
+        digest.update(np.asarray(part, np.float64).tobytes())
+    return digest.hexdigest()[:32]
 
 
 class SeenSurface:

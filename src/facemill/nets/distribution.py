@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float32
 
-from facemill.errors import DataError
+from facemill.errors import ConfigError, DataError
 
 
 @dataclass(frozen=True)
@@ -40,3 +40,13 @@ def fitted_distribution(codes: Float[np.ndarray, "n c"], share: float = 1.0) -> 
     reached = np.cumsum(variance) >= share * variance.sum() * (1 - 1e-12)
     kept = min(int(reached.argmax()) + 1, len(codes) - 1)
     return CodeDistribution(mean, axes[:kept], np.sqrt(variance[:kept]))
+
+
+def require_drawable(count: int, share: float, temperature: float) -> None:
+    """Raise a ConfigError, led by the field's name, for what cannot be drawn."""
+    if count < 1:
+        raise ConfigError(f"count: found {count}, expected at least 1")
+    if not 0 < share <= 1:
+        raise ConfigError(f"share: found {share}, expected above 0 and up to 1")
+    if temperature < 0:
+        raise ConfigError(f"temperature: found {temperature}, expected at least 0")

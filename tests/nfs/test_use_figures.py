@@ -1,9 +1,8 @@
-"""What is seen of units: a box that holds every moved face, colours by how far skin moves."""
+"""What is seen of units: a box that holds every moved face."""
 
 import numpy as np
 
-from facemill.figures.shading import CLAY
-from facemill.nfs.use_figures import FULL, LARGEST, MOVED, box_of, moved_colours
+from facemill.nfs.use_figures import LARGEST, box_of
 
 
 def test_the_box_has_room_for_a_jaw_that_opens_but_not_for_shoulders():
@@ -14,9 +13,3 @@ def test_the_box_has_room_for_a_jaw_that_opens_but_not_for_shoulders():
     offsets[1, 2, 0] = 5.0
     np.testing.assert_allclose(box_of(still, offsets), [[0.0, -1.3, 0.5], [0.0, 0.8, 0.6]])
     assert (np.array(shoulder) < LARGEST[0]).any()
-
-
-def test_still_skin_is_clay_and_skin_far_away_is_red():
-    millimetres = np.array([0.0, FULL, 3 * FULL])
-    found = moved_colours(np.stack([millimetres / 100, 0 * millimetres, 0 * millimetres], axis=1))
-    np.testing.assert_array_equal(found, np.round([CLAY, MOVED, MOVED]).astype(np.uint8))

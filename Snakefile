@@ -29,6 +29,7 @@ include: "workflow/rules/mofanerf_uses.smk"
 include: "workflow/rules/mofanerf_photo.smk"
 include: "workflow/rules/mofanerf_refine.smk"
 include: "workflow/rules/nfs.smk"
+include: "workflow/rules/nfs_figures.smk"
 include: "workflow/rules/nfs_uses.smk"
 include: "workflow/rules/report.smk"
 

@@ -11,7 +11,7 @@ SMALL = ModelConfig(
 )  # fmt: skip
 
 DATA = {
-    "source": "demo", "train_people": 3, "validation_people": 1, "test_people": 1,
+    "source": "demo", "train_people": 3, "validation_people": 1, "test_people": 2,
     "expressions": 12, "test_expressions": 4, "regions": ["narrow"], "vertices": 400,
     "demo_modes": 3,
 }  # fmt: skip

@@ -143,6 +143,19 @@ def test_text_from_the_command_line_becomes_what_it_stands_for(schema):
     assert configuration.checked({"split": {"test_people": "imface"}}, schema)["split"]
 
 
+def test_text_below_names_of_the_user_s_choice_becomes_numbers_and_nothing_is_added(schema):
+    config = {
+        "retarget": {"gains": {"jawOpen": "1.3"}},
+        "nfs": {"variants": {"no_br": {"train": {"weights": {"generic": "0"}}}, "new2": "null"}},
+    }
+    found = configuration.checked(config, schema)
+    assert found["retarget"]["gains"] == {"jawOpen": 1.3}
+    assert found["nfs"]["variants"] == {
+        "no_br": {"train": {"weights": {"generic": 0}}},
+        "new2": None,
+    }
+
+
 def test_the_given_configuration_is_left_alone(schema):
     given = {"sdf": {"surface_points": 500}}
     configuration.checked(given, schema)

@@ -66,11 +66,12 @@ def checked(config: Mapping[str, Any], schema: Schema) -> dict[str, Any]:
     return full
 
 
-def with_defaults(value: Any, schema: Schema) -> Any:
+def with_defaults(value: Any, schema: Schema, fill: bool = True) -> Any:
     """A copy of ``value`` in which every absent key has its default, at any depth.
 
     72.0 becomes 72 where a whole number is wanted, and "72" where no text is: keys below the first
-    level come from the command line as text.
+    level come from the command line as text. Without ``fill`` absent keys stay absent, as below
+    names that the user chooses (variants), which only override what is set elsewhere.
     """
     kinds = {kind for part in (schema, *schema.get("anyOf", [])) for kind in types(part)}
     if isinstance(value, str) and kinds and "string" not in kinds:
@@ -81,11 +82,16 @@ def with_defaults(value: Any, schema: Schema) -> Any:
     if not isinstance(value, Mapping):
         return value
     filled = dict(value)
-    for key, part in schema.get("properties", {}).items():
-        if key not in filled and ("default" in part or "properties" in part):
+    known = schema.get("properties", {})
+    for key, part in known.items():
+        if fill and key not in filled and ("default" in part or "properties" in part):
             filled[key] = part.get("default", {})
         if key in filled:
-            filled[key] = with_defaults(filled[key], part)
+            filled[key] = with_defaults(filled[key], part, fill)
+    others = schema.get("additionalProperties")
+    if isinstance(others, Mapping):
+        for key in filled.keys() - known.keys():
+            filled[key] = with_defaults(filled[key], others, fill=False)
     return filled
 
 

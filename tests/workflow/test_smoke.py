@@ -29,6 +29,7 @@ FIGURES = (
     "mofanerf_fit_photo",
     "mofanerf_refine_figure",
     "nfs_retarget_figure",
+    "nfs_error_maps",
     "nfs_rig_sheet",
     "nfs_segments_figure",
 )
@@ -86,7 +87,15 @@ def test_nfs_is_measured_beside_its_baselines(smoke):
     with open(smoke.results() / "tables/nfs.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     errors = [row for row in rows if row["metric"] == "vertex_rms_inner"]
-    assert {row["method"] for row in errors} == {"new2", "copy_neutral", "nearest_point_transfer"}
+    transfers = {"nearest_point_transfer", "known_transfer"}
+    assert {row["method"] for row in errors} == {
+        "new2",
+        "copy_neutral",
+        "blendshape_oracle",
+        *transfers,
+    }
+    assert {row["split"].split(",")[0] for row in errors} >= {"cycle", "drawn test people"}
+    assert "PDB" in (smoke.results() / "tables/nfs.md").read_text()
     assert {row["unit"] for row in errors} == {"mm"}
     assert all(0 <= float(row["value"]) < 30 for row in errors)
 

@@ -1,4 +1,4 @@
-# NFS: labelled people, operators of any mesh, networks, their numbers and pictures.
+# NFS: labelled people, operators of any mesh, networks and their numbers.
 NFS_VARIANTS = list(configuration.variants(config["nfs"]))
 NFS = {
     variant: json.dumps(
@@ -11,10 +11,17 @@ NFS_ICT = config["nfs"]["data"]["source"] == "ict" or (
     config["nfs"]["data"]["source"] == "auto" and (KIND == "ict" or config["ict_model"])
 )
 NFS_ICT_FOLDER = str(sources.ict_model_folder(config)) if NFS_ICT else ""
-# People of the data set that are learnt from, without labels, and one that is shown.
-NFS_UNLABELLED = configuration.chosen(TRAIN, config["nfs"]["people"], "nfs.people")
+# People of the data set that are learnt from, without labels; those over whose meshes expressions
+# go and come back; and one that is shown.
+try:
+    NFS_UNLABELLED = configuration.chosen(TRAIN, config["nfs"]["people"], "nfs.people")
+    NFS_SCANNED = configuration.chosen(
+        TEST, config["nfs"]["cycle_people"], "nfs.cycle_people"
+    )
+except FacemillError as error:
+    sys.exit(f"error: {error}")
 if "1_neutral" not in EXPRESSIONS:
-    NFS_UNLABELLED = []
+    NFS_UNLABELLED = NFS_SCANNED = []
 NFS_SHOWN = TEST[:1] if "1_neutral" in EXPRESSIONS else []
 
 
@@ -129,10 +136,12 @@ rule nfs_train:
 
 
 rule nfs_evaluate:
-    # Cloning, neutrals, rig weights and segments of labelled people nobody trained on.
+    # Cloning, cycles, neutrals, rig weights and segments of people nobody trained on.
     input:
         model="<results>/nfs/{design}/model.safetensors",
         people="<results>/nfs/people",
+        operators=collect("<results>/operators/{mesh}.npz", mesh=NFS_SCANNED),
+        faces=collect("<results>/faces/{person}.npz", person=NFS_SCANNED),
     output:
         ensure("<results>/nfs/{design}/scores.csv", non_empty=True),
     log:
@@ -148,11 +157,23 @@ rule nfs_evaluate:
         mem_mb=lambda wildcards, attempt: 6000 * attempt,
         runtime=lambda wildcards, attempt: 120 * attempt,
     params:
+        scanned=lambda wildcards, input: (
+            [
+                "--scanned",
+                *NFS_SCANNED,
+                "--operators",
+                str(Path(input.operators[0]).parent),
+                "--faces",
+                str(Path(input.faces[0]).parent),
+            ]
+            if NFS_SCANNED
+            else []
+        ),
         code=CODE["nfs_evaluate"],
     shell:
         "python workflow/scripts/nfs_evaluate.py --model {input.model:q} "
-        "--people {input.people:q} --method {wildcards.design:q} --threads {threads} "
-        "--out {output:q} &> {log:q}"
+        "--people {input.people:q} {params.scanned:q} --method {wildcards.design:q} "
+        "--threads {threads} --out {output:q} &> {log:q}"
 
 
 rule nfs_table:
@@ -160,12 +181,13 @@ rule nfs_table:
     input:
         scores=collect("<results>/nfs/{design}/scores.csv", design=NFS_VARIANTS),
     output:
-        report(
+        table=report(
             "<results>/tables/nfs.csv",
             caption="../report/nfs_table.rst",
             category="NFS",
             labels={"what": "table"},
         ),
+        page="<results>/tables/nfs.md",
     log:
         "<logs>/nfs_table.log",
     benchmark:
@@ -179,38 +201,5 @@ rule nfs_table:
     params:
         code=CODE["nfs_table"],
     shell:
-        "python workflow/scripts/nfs_table.py --scores {input.scores:q} --out {output:q} &> {log:q}"
-
-
-rule nfs_retarget_figure:
-    # Expressions of one person cloned to others.
-    input:
-        model=f"<results>/nfs/{NFS_VARIANTS[0]}/model.safetensors",
-        people="<results>/nfs/people",
-        targets=collect("<results>/operators/{mesh}.npz", mesh=NFS_SHOWN),
-    output:
-        figure=report(
-            "<results>/figures/nfs_retarget_figure.png",
-            caption="../report/nfs_retarget_figure.rst",
-            category="NFS",
-            labels={"figure": "expressions cloned"},
-        ),
-    log:
-        "<logs>/nfs_retarget_figure.log",
-    benchmark:
-        "<benchmarks>/nfs_retarget_figure.jsonl"
-    conda:
-        "../../envs/figures.yaml"
-    threads: 1
-    resources:
-        mem_mb=lambda wildcards, attempt: 4000 * attempt,
-        runtime=lambda wildcards, attempt: 30 * attempt,
-    params:
-        targets=lambda wildcards, input: (
-            ["--targets", *input.targets] if input.targets else []
-        ),
-        code=CODE["nfs_retarget_figure"],
-    shell:
-        "python workflow/scripts/nfs_retarget_figure.py --model {input.model:q} "
-        "--people {input.people:q} {params.targets:q} --threads {threads} "
-        "--out {output.figure:q} &> {log:q}"
+        "python workflow/scripts/nfs_table.py --scores {input.scores:q} "
+        "--out {output.table:q} --page {output.page:q} &> {log:q}"

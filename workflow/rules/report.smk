@@ -15,7 +15,8 @@ if "mofanerf" in SYSTEMS:
         [] if config["mofanerf"]["refine"] is None else ["mofanerf_refine_figure"]
     )
 if "nfs" in SYSTEMS:
-    FIGURES += ["nfs_retarget_figure", "nfs_rig_sheet", "nfs_segments_figure"]
+    FIGURES += ["nfs_retarget_figure", "nfs_error_maps"]
+    FIGURES += ["nfs_rig_sheet", "nfs_segments_figure"]
 # Correspondence needs two scans of unseen people to be measured.
 TABLES = ["compare", "imface_intervals", "imface_people"]
 TABLES += ["imface_correspondence"] if len(TEST) * len(EXPRESSIONS) > 1 else []

@@ -1,8 +1,8 @@
-"""NFS's numbers on people nobody trained on: cloning, neutrals, rig weights, segments."""
+"""NFS's numbers on people nobody trained on: cloning, cycles, neutrals, rig weights, segments."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -10,172 +10,226 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from facemill.data.expressions import NEUTRAL as NEUTRAL_SCAN
+from facemill.data.packs import FacePack
 from facemill.errors import ConfigError
-from facemill.mesh.frames import FACE_TO_NFS
-from facemill.mesh.laplacian import laplacian_coordinates
-from facemill.mesh.operators import Operators, read_operators
+from facemill.mesh.operators import read_operators
+from facemill.mesh.surface import Mesh
 from facemill.metrics.scores import write_records
-from facemill.nfs.baselines import copy_neutral, nearest_point_transfer
-from facemill.nfs.data import require_room
-from facemill.nfs.model import NFS, Target, load_model
+from facemill.nfs.baselines import blendshape_oracle, known_transfer
+from facemill.nfs.cycle import by_nearest_points, cycle_metrics, still
+from facemill.nfs.data import person_frames, require_room
+from facemill.nfs.measures import Case, inner_mask, rig_metrics, vertex_metrics
+from facemill.nfs.model import NFS, load_model
 from facemill.nfs.people import Labelled, read_people
-from facemill.nfs.surface import surface_of
-from facemill.nfs.table import CLONED, COLUMNS, NEUTRAL, RIG, SELF, Value
+from facemill.nfs.retarget import Clone
+from facemill.nfs.table import (
+    CLONED,
+    COLUMNS,
+    CYCLE,
+    CYCLE_SCANNED,
+    NEUTRAL,
+    RIG,
+    SELF,
+    SELF_SCANNED,
+    Value,
+)
 
 log = logging.getLogger(__name__)
 
-MILLIMETRES = 1.0 / FACE_TO_NFS.scale
-INNER, OUTER = 1.0, 2.25
-"""Distances from the nose tip, canonical units: the mask of the inner face is 1 up to the first
-and falls to 0 at the second (PDB)."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A test person on their mesh with all test expressions, canonical units."""
-
-    person: str
-    operators: Operators
-    mask: Float[np.ndarray, " v"]
-    frames: Float[np.ndarray, "b v 3"]
+CHUNK = 8
+"""Frames that go through the network at a time."""
+NOSE_TIP = 30
+"""Its number among the 68 landmarks."""
 
 
 def evaluate(
-    model_path: str | Path, people: str | Path, method: str, threads: int, out: str | Path
+    model_path: str | Path,
+    people: str | Path,
+    method: str,
+    threads: int,
+    out: str | Path,
+    scanned: Sequence[str] = (),
+    operators: str | Path | None = None,
+    faces: str | Path | None = None,
 ) -> None:
     """Measure a model and its baselines on the labelled test people; a row per person and metric.
 
     Splits: self-retargeting (a person's expressions through the network onto the same mesh),
-    expressions of one test person on another one, neutral onto itself, rig weights.
+    expressions of one test person on another one, neutral onto itself, rig weights. ``scanned``
+    are test people of the data set, whose ``<person>.npz`` lie in the folders ``operators`` and
+    ``faces``: they are measured on themselves, and expressions go over their meshes and back.
     """
     torch.set_num_threads(threads)
     model, _ = load_model(model_path)
     labelled = read_people(Path(people) / "people.npz")
     require_room(model.config, labelled)
     region = labelled.regions[-1]
-    cases = [
+    drawn = [
         person_case(labelled, Path(people), person, region) for person in labelled.people["test"]
     ]
-    if not cases:
+    if not drawn:
         raise ConfigError("nfs.data.test_people: found 0, expected people to measure on")
-    with torch.no_grad():
-        targets = [model.target(_surface(model, case.operators)) for case in cases]
-        rows = list(_rows(model, labelled, cases, targets, method))
+    others = [
+        scanned_case(person, Path(operators) / f"{person}.npz", Path(faces) / f"{person}.npz")
+        for person in scanned
+    ]
+    network = Network(model)
+    rows = [
+        *_drawn_rows(network, labelled, drawn, method),
+        *_scanned_rows(network, drawn, others, method),
+    ]
     write_records(out, COLUMNS, rows)
 
 
 def person_case(labelled: Labelled, folder: Path, person: str, region: str) -> Case:
-    """A test person's mesh, mask and true frames."""
+    """A labelled test person's mesh, mask and true frames."""
     operators = read_operators(folder / f"{person}-{region}.npz")
     everything = np.arange(len(labelled.model.neutral))
     zero = np.zeros((1, len(labelled.model.units)))
     neutral = labelled.frames(person, zero, everything)[0]
-    nose_tip = neutral[labelled.model.landmarks[30]]
+    nose_tip = neutral[labelled.model.landmarks[NOSE_TIP]]
     frames = labelled.frames(person, labelled.expressions["test"], operators.source)
     mask = inner_mask(operators.mesh.vertices, nose_tip)
     return Case(person, operators, mask, frames)
 
 
-def inner_mask(
-    vertices: Float[np.ndarray, "v 3"], nose_tip: Float[np.ndarray, "3"]
-) -> Float[np.ndarray, " v"]:
-    """1 near the nose tip, falling smoothly to 0 outside the face (PDB's quintic step)."""
-    t = np.clip((np.linalg.norm(vertices - nose_tip, axis=1) - INNER) / (OUTER - INNER), 0.0, 1.0)
-    return 1.0 - (10 * t**3 - 15 * t**4 + 6 * t**5)
+def scanned_case(person: str, operators_path: str | Path, face_pack: str | Path) -> Case:
+    """A person of the data set: operators of their neutral, all their registered expressions."""
+    operators, pack = read_operators(operators_path), FacePack(face_pack)
+    landmarks = np.asarray(pack.landmarks(NEUTRAL_SCAN), np.float64)
+    nose_tip = operators.placed.apply(landmarks)[NOSE_TIP]
+    frames = person_frames(operators, pack).astype(np.float64)
+    return Case(person, operators, inner_mask(operators.mesh.vertices, nose_tip), frames)
 
 
-def vertex_metrics(
-    found: Float[np.ndarray, "b v 3"], case: Case
-) -> Iterator[tuple[str, str, float]]:
-    """Metric, unit and value of frames against the truth.
+class Network:
+    """NFS as a way of cloning: what a mesh needs is computed once, and so are codes read again."""
 
-    ``vertex_mse_inner`` is the published measure read as canonical units: mean over vertices and
-    coordinates of the squared residual times the mask. ``vertex_rms_inner`` is the root of the
-    mean squared length, in mm, weighted by the mask. Laplacian coordinates are M^-1 L x.
-    """
-    difference = found - case.frames
-    inside = difference * case.mask[:, None]
-    yield "vertex_mse_inner", "1e-4 dm2", 1e4 * float((inside**2).mean())
-    square = (difference**2).sum(axis=2)
-    weight = np.broadcast_to(case.mask, square.shape)
-    rms = np.sqrt((square * weight).sum() / weight.sum())
-    yield "vertex_rms_inner", "mm", MILLIMETRES * float(rms)
-    yield "vertex_max", "mm", MILLIMETRES * float(np.sqrt(square.max()))
-    operators = case.operators
-    mass = operators.mass.astype(np.float64)
-    bent = [laplacian_coordinates(operators.laplacian, mass, one) for one in difference]
-    yield "laplacian_rms", "1/dm", float(np.sqrt(np.mean([(b**2).sum(axis=1) for b in bent])))
+    def __init__(self, model: NFS) -> None:
+        self.model = model
+        self._clones: dict[str, Clone] = {}
+        self._read: dict[str, tuple[np.ndarray, torch.Tensor]] = {}
+
+    def clone(self, case: Case) -> Clone:
+        """A case's mesh, ready for encoding and decoding."""
+        key = case.operators.fingerprint
+        if key not in self._clones:
+            self._clones[key] = Clone(self.model, case.operators, case.person)
+        return self._clones[key]
+
+    def codes(self, case: Case, frames: Float[np.ndarray, "b v 3"]) -> Float[torch.Tensor, "b z"]:
+        """Expression codes of frames of a case; those read last are kept."""
+        key = case.operators.fingerprint
+        if key not in self._read or self._read[key][0] is not frames:
+            self._read[key] = frames, self.clone(case).codes(frames, CHUNK)
+        return self._read[key][1]
+
+    def __call__(
+        self, source: Case, frames: Float[np.ndarray, "b n 3"], target: Case
+    ) -> Float[np.ndarray, "b v 3"]:
+        """Frames of a source on a target."""
+        codes = self.codes(source, frames)
+        return np.concatenate(list(self.clone(target).frames(codes, CHUNK)))
 
 
-def _rows(
-    model: NFS, labelled: Labelled, cases: list[Case], targets: list[Target], method: str
+def _drawn_rows(
+    network: Network, labelled: Labelled, cases: Sequence[Case], method: str
 ) -> Iterator[Value]:
-    codes = [model.codes(t, _tensor(case.frames)) for t, case in zip(targets, cases, strict=True)]
-
-    def value(split: str, by: str, person: str, metric: str, unit: str, number: float, n: int):
-        return Value("nfs", by, split, person, metric, unit, number, n)
-
-    def compared(split: str, found: Mapping[str, Callable[[], np.ndarray]], case: Case):
-        for by, make in found.items():
-            for metric, unit, number in vertex_metrics(make(), case):
-                yield value(split, by, case.person, metric, unit, number, len(case.frames))
-
-    for case, target, code in zip(cases, targets, codes, strict=True):
-        still = copy_neutral(case.operators.mesh, len(case.frames))
-        found = {
-            method: lambda target=target, code=code: _decoded(model, target, code),
-            "copy_neutral": lambda still=still: still,
-        }
-        yield from compared(SELF, found, case)
+    """People drawn from the face model: themselves, each other, neutrals, rig and segments."""
+    for case in cases:
         neutral = replace(case, frames=case.operators.mesh.vertices[None])
-        own = model.codes(target, target.surface.vertices[None])
-        found = {method: lambda target=target, own=own: _decoded(model, target, own)}
-        yield from compared(NEUTRAL, found, neutral)
-        for metric, number in rig_metrics(model, labelled, code).items():
-            yield value(RIG, method, case.person, metric, "1", number, len(code))
-        if target.logits is not None:
-            right = target.logits.argmax(dim=1).numpy() == labelled.labels[case.operators.source]
-            yield value(
-                RIG, method, case.person, "segment_accuracy", "1", float(right.mean()), len(right)
-            )
-        log.info("%s measured", case.person)
-    for i, j in permutations(range(len(cases)), 2):
-        first, second = cases[i], cases[j]
-        found = {
-            method: lambda i=i, j=j: _decoded(model, targets[j], codes[i]),
-            "copy_neutral": lambda j=j: copy_neutral(cases[j].operators.mesh, len(codes[j])),
-            "nearest_point_transfer": lambda a=first, b=second: nearest_point_transfer(
-                a.operators.mesh, a.frames, b.operators.mesh
-            ),
+        found = network(neutral, neutral.frames, neutral)
+        yield from _values(NEUTRAL, method, case, vertex_metrics(found, neutral), 1)
+        codes = network.codes(case, case.frames)
+        ways = {
+            method: network(case, case.frames, case),
+            "copy_neutral": still(case, case.frames, case),
+            "blendshape_oracle": _oracle(labelled, case),
         }
-        yield from compared(CLONED, found, second)
+        yield from _compared(SELF, case, ways)
+        of_rig = rig_metrics(labelled.expressions["test"], codes).items()
+        yield from _values(RIG, method, case, ((name, "1", v) for name, v in of_rig), len(codes))
+        logits = network.clone(case).target.logits
+        if logits is not None:
+            right = logits.argmax(dim=1).numpy() == labelled.labels[case.operators.source]
+            share = [("segment_accuracy", "1", float(right.mean()))]
+            yield from _values(RIG, method, case, share, len(right))
+        log.info("%s measured", case.person)
+    for source, target in permutations(cases, 2):
+        ways = {
+            method: network(source, source.frames, target),
+            "copy_neutral": still(source, source.frames, target),
+            "nearest_point_transfer": by_nearest_points(source, source.frames, target),
+            "known_transfer": _known(labelled, source, target),
+            "blendshape_oracle": _oracle(labelled, target),
+        }
+        yield from _compared(CLONED, target, ways)
 
 
-def rig_metrics(
-    model: NFS, labelled: Labelled, codes: Float[torch.Tensor, "b z"]
-) -> dict[str, float]:
-    """Predicted unit weights (cut to 0 .. 1) against the true ones.
-
-    Correlation over all entries; mean absolute error over the entries that are not zero.
-    """
-    true = labelled.expressions["test"]
-    found = codes[:, : true.shape[1]].clamp(0.0, 1.0).numpy().astype(np.float64)
-    active = true > 0
-    flat = found.std() < 1e-12
-    correlation = 0.0 if flat else float(np.corrcoef(found.ravel(), true.ravel())[0, 1])
-    return {
-        "rig_correlation": correlation,
-        "rig_error_active": float(np.abs(found - true)[active].mean()),
+def _scanned_rows(
+    network: Network, drawn: Sequence[Case], scanned: Sequence[Case], method: str
+) -> Iterator[Value]:
+    """People of the data set on themselves, and cycles between them and drawn people."""
+    for case in scanned:
+        ways = {
+            method: network(case, case.frames, case),
+            "copy_neutral": still(case, case.frames, case),
+        }
+        yield from _compared(SELF_SCANNED, case, ways)
+        log.info("%s measured", case.person)
+    ways = {
+        method: network,
+        "copy_neutral": still,
+        "nearest_point_transfer": by_nearest_points,
     }
+    trips = [(CYCLE, a, b) for a in drawn for b in scanned]
+    trips += [(CYCLE_SCANNED, b, a) for b in scanned for a in drawn]
+    for split, source, between in trips:
+        own = _error(vertex_metrics(network(source, source.frames, source), source))
+        for by, clone in ways.items():
+            found = list(cycle_metrics(clone, source, between))
+            if by == method and own > 0:
+                found.append(("cycle_over_self", "1", _error(found) / own))
+            yield from _values(split, by, source, found, len(source.frames), between.person)
+        log.info("%s over %s and back measured", source.person, between.person)
 
 
-def _decoded(model: NFS, target: Target, codes: torch.Tensor) -> np.ndarray:
-    return model.decode(target, codes).numpy().astype(np.float64)
+def _error(metrics: Iterable[tuple[str, str, float]]) -> float:
+    """The published measure among some metrics."""
+    return next(value for name, _, value in metrics if name == "vertex_mse_inner")
 
 
-def _tensor(array: np.ndarray) -> torch.Tensor:
-    return torch.from_numpy(np.asarray(array, np.float32))
+def _compared(split: str, case: Case, ways: Mapping[str, np.ndarray]) -> Iterator[Value]:
+    """Rows of what several methods made of a case's frames."""
+    for by, found in ways.items():
+        yield from _values(split, by, case, vertex_metrics(found, case), len(case.frames))
 
 
-def _surface(model: NFS, operators: Operators):
-    return surface_of(operators, poisson=model.config.decoder == "jacobian")
+def _values(
+    split: str,
+    method: str,
+    case: Case,
+    metrics: Iterable[tuple[str, str, float]],
+    n: int,
+    over: str | None = None,
+) -> Iterator[Value]:
+    person = case.person if over is None else f"{case.person} over {over}"
+    for metric, unit, number in metrics:
+        yield Value("nfs", method, split, person, metric, unit, number, n)
+
+
+def _oracle(labelled: Labelled, case: Case) -> np.ndarray:
+    """The face model itself, at the true weights."""
+    units = labelled.model.expression[:, case.operators.source]
+    return blendshape_oracle(case.operators.mesh, units, labelled.expressions["test"])
+
+
+def _known(labelled: Labelled, source: Case, target: Case) -> np.ndarray:
+    """Deformation transfer with the source seen on the target's own vertices and triangles."""
+    vertices = target.operators.source
+    zero = np.zeros((1, len(labelled.model.units)))
+    rest = labelled.frames(source.person, zero, vertices)[0]
+    frames = labelled.frames(source.person, labelled.expressions["test"], vertices)
+    mesh = target.operators.mesh
+    return known_transfer(Mesh(rest, mesh.faces), frames, mesh)

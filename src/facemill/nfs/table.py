@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from facemill.files import writing
 from facemill.metrics.scores import read_records
 from facemill.metrics.tables import Row, as_markdown, write_table
+from facemill.nfs.published import published_markdown
 
 log = logging.getLogger(__name__)
 
@@ -15,12 +17,16 @@ SELF = "drawn test people, onto themselves"
 CLONED = "drawn test people, onto each other"
 NEUTRAL = "drawn test people, neutral"
 RIG = "drawn test people, rig and segments"
+SELF_SCANNED = "test people of the data set, onto themselves"
+CYCLE = "cycle, drawn test people over the data set's and back"
+CYCLE_SCANNED = "cycle, test people of the data set over drawn ones and back"
 
 COLUMNS = ("system", "method", "split", "person", "metric", "unit", "value", "n")
 
 SHOWN = (
-    "vertex_mse_inner", "vertex_rms_inner", "vertex_max", "laplacian_rms", "rig_correlation",
-    "rig_error_active", "segment_accuracy",
+    "vertex_mse_inner", "vertex_rms_inner", "vertex_max", "laplacian_mse_inner",
+    "intermediate_energy", "cycle_over_self", "rig_correlation", "rig_error_active",
+    "segment_accuracy",
 )  # fmt: skip
 
 
@@ -38,10 +44,11 @@ class Value:
     n: int
 
 
-def table(scores: Sequence[str | Path], out: str | Path) -> list[Row]:
-    """Means over people by method, split and metric, as a tidy CSV; the readable form is logged.
+def table(scores: Sequence[str | Path], out: str | Path, page: str | Path) -> list[Row]:
+    """Means over people by method, split and metric, as a tidy CSV and as a page for reading.
 
-    Baselines are the same for every variant and listed once. ``n`` counts people, or pairs.
+    Baselines are the same for every variant and listed once. ``n`` counts people, or pairs. The
+    page ends with the published numbers.
     """
     groups: dict[tuple[str, str, str, str, str], dict[str, list[float]]] = {}
     for path in scores:
@@ -59,5 +66,8 @@ def table(scores: Sequence[str | Path], out: str | Path) -> list[Row]:
         for values in [next(iter(by_file.values()))]
     ]
     write_table(out, rows)
-    log.info("%s\n\n%s", out, as_markdown(rows, SHOWN))
+    text = f"{as_markdown(rows, SHOWN)}\n{published_markdown()}"
+    with writing(page) as part:
+        part.write_text(text, encoding="utf-8")
+    log.info("%s\n\n%s", page, text)
     return rows

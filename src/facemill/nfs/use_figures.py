@@ -37,7 +37,7 @@ HUES = {
 """Numbers of matplotlib's tab20."""
 
 
-def rig_sheet(model_path: str | Path, people: str | Path, out: str | Path, size: int = 200) -> None:
+def rig_sheet(model_path: str | Path, people: str | Path, out: str | Path, size: int = 220) -> None:
     """Every unit alone at weight 1 on a drawn person nobody trained on, named.
 
     Redder skin has moved further. The first picture is the neutral.
@@ -47,9 +47,12 @@ def rig_sheet(model_path: str | Path, people: str | Path, out: str | Path, size:
     person = whole(labelled, labelled.people["test"][0], labelled.regions[-1])
     clone = Clone(model, person, labelled.people["test"][0])
     still = person.vertices.astype(np.float64)
-    pictures, captions = [_face(person, still, size)], ["neutral"]
-    for unit, offset in zip(units, unit_offsets(clone, len(units)), strict=True):
-        pictures.append(_face(person, still + offset, size, moved_colours(offset)))
+    offsets = unit_offsets(clone, len(units))
+    box = box_of(still, offsets)
+    pictures, captions = [_face(person, still, size, box=box)], ["neutral"]
+    for unit, offset in zip(units, offsets, strict=True):
+        colours = moved_colours(offset)
+        pictures.append(_face(person, still + offset, size, colours, box=box))
         captions.append(unit)
     rows = range(0, len(pictures), COLUMNS)
     grid(
@@ -138,13 +141,27 @@ def segment_colours() -> UInt8[np.ndarray, "20 3"]:
     return np.round(255 * table[[HUES[name] for name in SEGMENTS]]).astype(np.uint8)
 
 
+def box_of(
+    still: Float[np.ndarray, "v 3"], offsets: Float[np.ndarray, "e v 3"]
+) -> Float[np.ndarray, "2 3"]:
+    """Two corners within which the face stays, whatever moves it; canonical units.
+
+    What lies outside :data:`LARGEST` at rest is not looked after.
+    """
+    inside = ((still >= LARGEST[0]) & (still <= LARGEST[1])).all(axis=1)
+    reached = np.concatenate([still[None], still + offsets])[:, inside]
+    return np.stack([reached.min(axis=(0, 1)), reached.max(axis=(0, 1))])
+
+
 def _face(
     operators: Operators,
     vertices: Float[np.ndarray, "v 3"],
     size: int,
     colours: UInt8[np.ndarray, "v 3"] | None = None,
     yaw: float = 15.0,
+    box: Float[np.ndarray, "2 3"] | None = None,
 ) -> UInt8[np.ndarray, "r c 3"]:
     still = operators.vertices.astype(np.float64)
-    box = np.clip([still.min(axis=0), still.max(axis=0)], *LARGEST)
+    if box is None:
+        box = np.clip([still.min(axis=0), still.max(axis=0)], *LARGEST)
     return portrait(operators.mesh, Similarity(), vertices, size, colours, yaw, box)

@@ -6,18 +6,15 @@ import numpy as np
 import pytest
 import torch
 from small_nfs import SMALL, made
-from small_nfs_uses import SETTINGS, face_of, with_operators, written
+from small_nfs_uses import face_of, with_operators, written
 
-from facemill.errors import ConfigError, DataError, GeometryError
-from facemill.mesh.frames import FACE_TO_NFS
-from facemill.mesh.operators_build import build_operators
+from facemill.errors import ConfigError
 from facemill.mesh.surface import Mesh
 from facemill.nfs.retarget import (
     Clone,
     RetargetConfig,
     factors,
     moved,
-    require_operators,
     retarget,
     smoothed,
     source_frames,
@@ -152,37 +149,6 @@ def test_gains_change_the_target_and_not_the_weights(source, demo_model, model, 
     codes, more = retarget(model, units, source, frames, source, PLAIN, {units[0]: 5.0})
     torch.testing.assert_close(plain, codes)
     assert np.abs(more - still).max() > 1e-4
-
-
-def test_frames_of_another_topology_are_refused(source, face, tmp_path):
-    turned = Mesh(face.vertices, face.faces[:, [1, 2, 0]])
-    short = Mesh(face.vertices[:-1], face.faces[(face.faces < len(face.vertices) - 1).all(axis=1)])
-    paths = written(tmp_path, {"turned": turned, "short": short})
-    with pytest.raises(DataError, match=r"turned.obj: as many vertices .* other faces"):
-        list(source_frames(source, paths[:1]))
-    with pytest.raises(DataError, match=r"short.obj: \d+ vertices, but its neutral mesh has"):
-        list(source_frames(source, paths[1:]))
-
-
-def test_frames_with_nan_or_with_the_head_s_motion_are_refused(source, face, tmp_path):
-    gone = face.vertices.copy()
-    gone[7] = np.nan
-    away = Mesh(face.vertices + np.array([0.0, 60.0, 0.0]), face.faces)
-    paths = written(tmp_path, {"nan": Mesh(gone, face.faces), "away": away})
-    with pytest.raises((DataError, GeometryError), match=r"nan.obj: .*(not a finite|not made of)"):
-        list(source_frames(source, paths[:1]))
-    with pytest.raises(GeometryError, match=r"away.obj: 60 mm .* Take the motion of the head out"):
-        list(source_frames(source, paths[1:]))
-
-
-def test_operators_of_other_settings_are_refused(source, face):
-    with pytest.raises(ConfigError, match="16 eigenfunctions, but the model was trained with 40"):
-        require_operators(made(replace(SMALL, eigenfunctions=40)), source.operators, "x.npz")
-    large = build_operators(face, replace(SETTINGS, picture_size=32), "x", FACE_TO_NFS)
-    with pytest.raises(
-        ConfigError, match="a picture of 32 pixels, but the model was trained with 16"
-    ):
-        Clone(made(SMALL), large, "x.npz")
 
 
 @pytest.mark.parametrize("settings", [{"chunk": 0}, {"smooth": -1.0}, {"smooth_radius": 0}])

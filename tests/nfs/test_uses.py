@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_nfs import OPERATORS, SMALL, made
-from small_nfs_uses import face_of, written
 
 from facemill.data.sequences import mesh_sequence
 from facemill.errors import ConfigError
@@ -20,21 +19,6 @@ from facemill.nfs.use_figures import moved_colours, rig_sheet, segment_colours, 
 from facemill.nfs.uses import inverse_rig, retarget_one, rig
 
 SETTINGS = {"size": 40, "chunk": 2, "fps": 10.0}
-
-
-@pytest.fixture(scope="module")
-def take(demo_model, people, tmp_path_factory):
-    """A folder with a model, a take of two frames, a target, and the operators of both."""
-    folder = tmp_path_factory.mktemp("take")
-    model = made(replace(SMALL, anchored=True))
-    save_model(folder / "model.safetensors", model, demo_model.units, {})
-    frames = {"neutral": None, "f1": 1, "f2": 2}
-    written(folder / "source", {name: face_of(demo_model, unit=n) for name, n in frames.items()})
-    written(folder, {"target": face_of(demo_model, identity=(-1.0, 1.0, 0.0))})
-    for mesh in ("source/neutral", "target"):
-        out = folder / f"{mesh.rpartition('/')[2]}.npz"
-        operators_build(folder / f"{mesh}.obj", people / "people.npz", OPERATORS, out)
-    return folder
 
 
 def read_table(path) -> list[list[str]]:

@@ -36,17 +36,19 @@ def made(config: ModelConfig) -> NFS:
 
 ONE_SIDED = {"19_brow_raiser": "browInnerUp", "18_eye_closed": "eyeBlink"}
 WHOLE = {"3_mouth_stretch": "jawOpen", "2_smile": "mouthSmile", "12_lip_puckerer": "mouthPucker"}
+"""Expressions of the embedded heads, and what they are called here."""
 
 TAUGHT = replace(
-    SMALL, width=48, eigenfunctions=None, code=12, units=7, anchored=True, offsets=True
+    SMALL, width=64, blocks=1, decoder_layers=4, eigenfunctions=None, code=12, units=7,
+    anchored=True, offsets=True
 )  # fmt: skip
 TAUGHT_DATA = DATA | {
     "train_people": 8, "test_people": 2, "expressions": 200, "test_expressions": 16,
 }  # fmt: skip
 RECIPE = {
-    "steps": 500, "batch": 8, "learning_rate": 1e-2, "decay": 0.03, "warmup": 0.3,
+    "steps": 700, "batch": 8, "learning_rate": 1e-2, "decay": 0.1, "warmup": 0.3,
     "validate_every": 100, "log_every": 100,
-    "weights": {"expression": 10.0, "normals": 0.0, "jacobians": 0.0},
+    "weights": {"expression": 10.0, "normals": 0.0, "jacobians": 0.0, "generic": 0.0},
 }  # fmt: skip
 
 
@@ -67,8 +69,8 @@ class Taught:
 def with_own_units(model: Blendshapes) -> Blendshapes:
     """The embedded heads' model with seven units called as ICT's, of which four are one-sided."""
     left = 1.0 / (1.0 + np.exp(-model.neutral[:, :1] / 0.04))
-    moved = {model.units.index(name): name for name in (*ONE_SIDED, *WHOLE)}
-    offsets = {name: model.expression[number] for number, name in moved.items()}
+
+    offsets = {name: model.expression[model.units.index(name)] for name in (*ONE_SIDED, *WHOLE)}
     units = {f"{new}_L": left * offsets[old] for old, new in ONE_SIDED.items()}
     units |= {f"{new}_R": (1 - left) * offsets[old] for old, new in ONE_SIDED.items()}
     units |= {new: offsets[old] for old, new in WHOLE.items()}

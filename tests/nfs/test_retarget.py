@@ -14,7 +14,6 @@ from facemill.nfs.retarget import (
     Clone,
     RetargetConfig,
     factors,
-    moved,
     retarget,
     smoothed,
     source_frames,
@@ -73,46 +72,6 @@ def test_a_neutral_source_leaves_the_target_as_its_file_is(source, demo_model, m
     target = with_operators(face_of(demo_model, identity=(-1.0, 1.0, 0.0)))
     _, found = retarget(model, (), source, [neutral], target, PLAIN, {})
     np.testing.assert_allclose(found[0], target.mesh.vertices, atol=1e-3)
-
-
-def test_shuffled_vertices_change_nothing(source, face, model):
-    order = np.random.default_rng(0).permutation(len(face.vertices))
-    number = np.argsort(order)
-    other = with_operators(Mesh(face.vertices[order], number[face.faces]))
-    codes = torch.randn(2, SMALL.code, generator=torch.Generator().manual_seed(1))
-    plain = moved(Clone(model, source.operators), source, codes, 4)
-    shuffled = moved(Clone(model, other.operators), other, codes, 4)
-    away = np.abs(shuffled[:, number] - plain).max()
-    assert away < 0.02 * np.abs(plain - face.vertices).max()
-
-
-def subdivided(mesh: Mesh) -> Mesh:
-    """Every triangle cut into four."""
-    edges = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]], axis=2)
-    unique, middle = np.unique(edges.reshape(-1, 2), axis=0, return_inverse=True)
-    a, b, c = mesh.faces.T
-    ab, bc, ca = (middle.reshape(-1, 3) + len(mesh.vertices)).T
-    faces = np.concatenate(
-        [np.stack(f, axis=1) for f in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
-    )
-    return Mesh(np.concatenate([mesh.vertices, mesh.vertices[unique].mean(axis=1)]), faces)
-
-
-@pytest.mark.parametrize("how", ["subdivided", "decimated"])
-def test_other_triangles_of_the_same_face_run_through(source, face, model, how):
-    from facemill.mesh.decimation import decimated
-
-    if how == "subdivided":
-        mesh = subdivided(face)
-    else:
-        used = np.unique(face.faces)
-        part = Mesh(face.vertices[used], np.searchsorted(used, face.faces))
-        mesh = Mesh(part.vertices, decimated(part, 500, np.random.default_rng(0))[1])
-    other = with_operators(mesh)
-    codes = torch.randn(1, SMALL.code, generator=torch.Generator().manual_seed(1))
-    found = moved(Clone(model, other.operators), other, codes, 4)[0]
-    assert found.shape == mesh.vertices.shape and np.isfinite(found).all()
-    assert np.abs(found - mesh.vertices).max() > 1e-3
 
 
 def test_smoothing_keeps_a_constant_to_its_ends_and_spreads_a_pulse():

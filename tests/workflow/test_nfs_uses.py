@@ -20,7 +20,7 @@ OWN = ("source=mein Take", "target=kopf.obj", f"weights={TABLE}")
 @pytest.fixture(scope="module")
 def used(smoke):
     """The smoke run's project after a take was read, cloned, and driven by what was read."""
-    take, other = sorted((smoke.results() / "faces").glob("*.npz"))[:2]
+    take, *_, other = sorted((smoke.results() / "faces").glob("*.npz"))
     pack = FacePack(take)
     for expression in pack.expressions:
         write_obj(smoke.folder / "mein Take" / f"{expression}.obj", pack.registered(expression))

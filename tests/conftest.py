@@ -1,6 +1,7 @@
 """Shared fixtures. The shapes in the library's signatures are checked at run time in all tests."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # make test runs tests side by side
@@ -31,6 +32,14 @@ def open_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no open face data at {folder}; set FACEMILL_OPEN_DATA to a folder with it")
     return folder
+
+
+@pytest.fixture
+def refused(repository, capsys, tmp_path):
+    """Runs a command that has to end in one error with given words in it, and write nothing."""
+    from commands import refused
+
+    return partial(refused, repository, capsys, tmp_path / "résultats")
 
 
 def group(test: str) -> str:

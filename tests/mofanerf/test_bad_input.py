@@ -12,7 +12,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import run
 from made_up_people import CODES, MODEL, TRAIN
 from PIL import Image
 
@@ -23,24 +22,6 @@ from facemill.mofanerf.model import FORMAT, MoFaNeRF
 from facemill.mofanerf.splits import content_hash, read_view_split
 from facemill.training.settings import to_settings
 from facemill.training.weights import read_weights, write_weights
-
-
-@pytest.fixture
-def refused(repository, capsys, tmp_path):
-    """Runs a command that has to end in one error with these words in it, and write nothing."""
-
-    def attempt(*words: str, script: str, **arguments: object) -> None:
-        out = tmp_path / "résultats"
-        given = [part for name, value in arguments.items() for part in (f"--{name}", value)]
-        given = [out / value[1:] if str(value).startswith(">") else value for value in given]
-        status, messages = run(repository, capsys, script, *given)
-        assert status == 1 and "Traceback" not in messages, messages
-        errors = [line for line in messages.splitlines() if "error:" in line]
-        assert len(errors) == 1, messages
-        assert all(word in errors[0] for word in words), errors[0]
-        assert not [path for path in out.rglob("*") if path.is_file() and "work" not in str(path)]
-
-    return attempt
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from small_nfs import OPERATORS
 
-from facemill.errors import FacemillError
 from facemill.mesh.clean import cleaned
 from facemill.mesh.closing import close_loops
 from facemill.mesh.frames import FACE_TO_NFS, Similarity
@@ -54,33 +53,6 @@ def test_a_file_in_millimetres_needs_no_landmarks(face, people, tmp_path):
     assert built(moved, people, tmp_path).residual < 4.0
 
 
-@pytest.mark.parametrize(
-    ("what", "message"),
-    [
-        ("empty", "a mesh needs both"),
-        ("two", "separate pieces"),
-        ("nan", "not a finite number|not made of numbers"),
-        ("few", "have no 5000 eigenfunctions"),
-    ],
-)
-def test_what_cannot_serve_is_refused(face, demo_model, people, tmp_path, what, message):
-    marks, settings = face.vertices[demo_model.landmarks], {}
-    mesh = face
-    if what == "empty":
-        mesh = Mesh(face.vertices, face.faces[:0])
-    if what == "two":
-        n = len(face.vertices)
-        both = np.concatenate([face.vertices, face.vertices + 5])
-        mesh = Mesh(both, np.concatenate([face.faces, face.faces + n]))
-    if what == "nan":
-        mesh = Mesh(np.where(face.vertices > 0.5, np.nan, face.vertices), face.faces)
-    if what == "few":
-        settings = {"eigenfunctions": 10_000}
-        message = "have no 10000 eigenfunctions"
-    with pytest.raises(FacemillError, match=message):
-        built(mesh, people, tmp_path, None if what == "nan" else marks, **settings)
-
-
 def test_lips_and_lids_that_hang_together_are_told(face, demo_model):
     mean = mean_face(demo_model)
     assert closed_openings(face, mean) == []
@@ -101,7 +73,7 @@ def test_of_a_whole_head_s_file_the_front_goes_through_unless_asked(demo_model, 
 
 def test_of_a_person_the_front_in_one_piece_is_kept(demo_model):
     mesh = Mesh(FACE_TO_NFS.inverse().apply(demo_model.neutral), demo_model.faces)
-    kept = np.unique(front_faces(mesh, 130.0))
+    kept = np.unique(front_faces(mesh, 130.0, "person"))
     vertices = mesh.vertices[kept]
     assert vertices[:, 2].min() > -130 and np.linalg.norm(vertices, axis=1).max() <= 130
     assert set(demo_model.landmarks[[30, 36, 45, 48, 54, 8]]) <= set(kept)

@@ -6,18 +6,14 @@ import numpy as np
 import pytest
 import torch
 from small_nfs import SMALL, made
-from small_nfs_uses import SETTINGS, face_of, with_operators, written
+from small_nfs_uses import face_of, with_operators, written
 
-from facemill.errors import ConfigError, DataError, GeometryError
-from facemill.mesh.frames import FACE_TO_NFS
-from facemill.mesh.operators_build import build_operators
+from facemill.errors import ConfigError
 from facemill.mesh.surface import Mesh
 from facemill.nfs.retarget import (
     Clone,
     RetargetConfig,
     factors,
-    moved,
-    require_operators,
     retarget,
     smoothed,
     source_frames,
@@ -78,46 +74,6 @@ def test_a_neutral_source_leaves_the_target_as_its_file_is(source, demo_model, m
     np.testing.assert_allclose(found[0], target.mesh.vertices, atol=1e-3)
 
 
-def test_shuffled_vertices_change_nothing(source, face, model):
-    order = np.random.default_rng(0).permutation(len(face.vertices))
-    number = np.argsort(order)
-    other = with_operators(Mesh(face.vertices[order], number[face.faces]))
-    codes = torch.randn(2, SMALL.code, generator=torch.Generator().manual_seed(1))
-    plain = moved(Clone(model, source.operators), source, codes, 4)
-    shuffled = moved(Clone(model, other.operators), other, codes, 4)
-    away = np.abs(shuffled[:, number] - plain).max()
-    assert away < 0.02 * np.abs(plain - face.vertices).max()
-
-
-def subdivided(mesh: Mesh) -> Mesh:
-    """Every triangle cut into four."""
-    edges = np.sort(mesh.faces[:, [[0, 1], [1, 2], [2, 0]]], axis=2)
-    unique, middle = np.unique(edges.reshape(-1, 2), axis=0, return_inverse=True)
-    a, b, c = mesh.faces.T
-    ab, bc, ca = (middle.reshape(-1, 3) + len(mesh.vertices)).T
-    faces = np.concatenate(
-        [np.stack(f, axis=1) for f in ((a, ab, ca), (ab, b, bc), (ca, bc, c), (ab, bc, ca))]
-    )
-    return Mesh(np.concatenate([mesh.vertices, mesh.vertices[unique].mean(axis=1)]), faces)
-
-
-@pytest.mark.parametrize("how", ["subdivided", "decimated"])
-def test_other_triangles_of_the_same_face_run_through(source, face, model, how):
-    from facemill.mesh.decimation import decimated
-
-    if how == "subdivided":
-        mesh = subdivided(face)
-    else:
-        used = np.unique(face.faces)
-        part = Mesh(face.vertices[used], np.searchsorted(used, face.faces))
-        mesh = Mesh(part.vertices, decimated(part, 500, np.random.default_rng(0))[1])
-    other = with_operators(mesh)
-    codes = torch.randn(1, SMALL.code, generator=torch.Generator().manual_seed(1))
-    found = moved(Clone(model, other.operators), other, codes, 4)[0]
-    assert found.shape == mesh.vertices.shape and np.isfinite(found).all()
-    assert np.abs(found - mesh.vertices).max() > 1e-3
-
-
 def test_smoothing_keeps_a_constant_to_its_ends_and_spreads_a_pulse():
     still = torch.ones(6, 3)
     torch.testing.assert_close(smoothed(still, 1.0, 2), still)
@@ -152,37 +108,6 @@ def test_gains_change_the_target_and_not_the_weights(source, demo_model, model, 
     codes, more = retarget(model, units, source, frames, source, PLAIN, {units[0]: 5.0})
     torch.testing.assert_close(plain, codes)
     assert np.abs(more - still).max() > 1e-4
-
-
-def test_frames_of_another_topology_are_refused(source, face, tmp_path):
-    turned = Mesh(face.vertices, face.faces[:, [1, 2, 0]])
-    short = Mesh(face.vertices[:-1], face.faces[(face.faces < len(face.vertices) - 1).all(axis=1)])
-    paths = written(tmp_path, {"turned": turned, "short": short})
-    with pytest.raises(DataError, match=r"turned.obj: as many vertices .* other faces"):
-        list(source_frames(source, paths[:1]))
-    with pytest.raises(DataError, match=r"short.obj: \d+ vertices, but its neutral mesh has"):
-        list(source_frames(source, paths[1:]))
-
-
-def test_frames_with_nan_or_with_the_head_s_motion_are_refused(source, face, tmp_path):
-    gone = face.vertices.copy()
-    gone[7] = np.nan
-    away = Mesh(face.vertices + np.array([0.0, 60.0, 0.0]), face.faces)
-    paths = written(tmp_path, {"nan": Mesh(gone, face.faces), "away": away})
-    with pytest.raises((DataError, GeometryError), match=r"nan.obj: .*(not a finite|not made of)"):
-        list(source_frames(source, paths[:1]))
-    with pytest.raises(GeometryError, match=r"away.obj: 60 mm .* Take the motion of the head out"):
-        list(source_frames(source, paths[1:]))
-
-
-def test_operators_of_other_settings_are_refused(source, face):
-    with pytest.raises(ConfigError, match="16 eigenfunctions, but the model was trained with 40"):
-        require_operators(made(replace(SMALL, eigenfunctions=40)), source.operators, "x.npz")
-    large = build_operators(face, replace(SETTINGS, picture_size=32), "x", FACE_TO_NFS)
-    with pytest.raises(
-        ConfigError, match="a picture of 32 pixels, but the model was trained with 16"
-    ):
-        Clone(made(SMALL), large, "x.npz")
 
 
 @pytest.mark.parametrize("settings", [{"chunk": 0}, {"smooth": -1.0}, {"smooth_radius": 0}])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from small_nfs import SMALL, made
-from small_nfs_uses import face_of, with_operators
+from small_nfs_uses import face_of, ict_units, live_link_take, with_operators
 
 from facemill.errors import DataError
 from facemill.nfs.retarget import Clone
@@ -19,11 +19,6 @@ from facemill.nfs.rig import (
     weights_of,
     write_weights,
 )
-
-ICT = ("browInnerUp_L", "browInnerUp_R", "cheekPuff_L", "cheekPuff_R", "eyeBlink_L", "eyeBlink_R",
-       "jawOpen", "mouthLeft")  # fmt: skip
-LIVE_LINK = "Timecode,BlendshapeCount,EyeBlinkLeft,EyeBlinkRight,JawOpen,MouthLeft,BrowInnerUp,"
-LIVE_LINK += "CheekPuff,TongueOut,HeadYaw,LeftEyePitch\n"
 
 
 def table(folder, text: str):
@@ -38,31 +33,40 @@ def test_names_of_apps_and_of_the_model_are_one():
 
 
 def test_an_app_s_table_is_read_with_single_units_on_both_sides(tmp_path, caplog):
-    path = table(tmp_path, LIVE_LINK + "12:00:00:01.5,61,.1,.2,.3,.4,.5,.6,.9,.8,.7\n")
-    found = read_weights(path, ICT)
-    np.testing.assert_allclose(found.weights, [[0.5, 0.5, 0.6, 0.6, 0.1, 0.2, 0.3, 0.4]])
-    assert found.frames == ("0000",)
+    row = {
+        "BrowInnerUp": 0.5,
+        "CheekPuff": 0.6,
+        "EyeBlinkLeft": 0.1,
+        "TongueOut": 0.9,
+        "HeadYaw": 1,
+    }
+    path = live_link_take(tmp_path / "take.csv", [row, {}])
+    found = read_weights(path, ict_units())
+    own = dict(zip(ict_units(), found.weights[0], strict=True))
+    assert {unit: weight for unit, weight in own.items() if weight} == {
+        "browInnerUp_L": 0.5, "browInnerUp_R": 0.5, "cheekPuff_L": 0.6, "cheekPuff_R": 0.6,
+        "eyeBlink_L": 0.1,
+    }  # fmt: skip
+    assert found.frames == ("0000", "0001") and not found.weights[1].any()
     assert not caplog.records, "nothing that an app writes is worth a warning"
 
 
+def test_an_app_s_columns_are_all_that_the_ict_model_needs(open_data):
+    from facemill.data.blendshape_sources import ict_blendshapes
+
+    assert set(ict_blendshapes(open_data / "ict").units) == set(ict_units())
+
+
 def test_what_is_written_is_read(tmp_path):
-    weights = Weights(("smile", "a b"), np.random.default_rng(0).uniform(size=(2, len(ICT))))
-    write_weights(tmp_path / "w.csv", ICT, weights)
-    found = read_weights(tmp_path / "w.csv", ICT)
+    weights = Weights(("smile", "a b"), np.random.default_rng(0).uniform(size=(2, 3)))
+    write_weights(tmp_path / "w.csv", ("a", "b", "c"), weights)
+    found = read_weights(tmp_path / "w.csv", ("a", "b", "c"))
     assert found.frames == weights.frames
     np.testing.assert_allclose(found.weights, weights.weights, atol=1e-6)
 
 
-def test_missing_columns_are_all_named(tmp_path):
-    path = table(tmp_path, "jawOpen,eyeBlink_L,eyeBlink_R,BrowInnerUp\n0,0,0,0\n")
-    with pytest.raises(
-        DataError, match="3 of 8 columns missing: cheekPuff_L, cheekPuff_R, mouthLeft"
-    ):
-        read_weights(path, ICT)
-
-
 def test_an_app_s_table_for_a_model_of_other_units_says_what_to_do(tmp_path):
-    path = table(tmp_path, LIVE_LINK + "0,61,0,0,0,0,0,0,0,0,0\n")
+    path = live_link_take(tmp_path / "take.csv", [{}])
     with pytest.raises(DataError, match="trained on other units: train on the ICT model"):
         read_weights(path, ("2_smile", "3_mouth_stretch"))
 

@@ -7,8 +7,10 @@ import signal
 import subprocess
 import sys
 from dataclasses import asdict
+from itertools import combinations
 
 import pytest
+from safetensors.torch import load_file
 from small_nfs import SMALL
 
 from facemill.errors import ConfigError
@@ -57,6 +59,25 @@ def test_the_settings_change_the_run(people, tmp_path):
     for name, value in (("seed", 1), ("batch", 2), ("weights", {"generic": 0.0})):
         other = run(people, tmp_path, changed(steps=2, **{name: value}), name)[0].read_bytes()
         assert other != plain, name
+    fewer = changed(steps=2)
+    fewer["model"] = {**fewer["model"], "eigenfunctions": 8}
+    weights = [load_file(run(people, tmp_path, s, n)[0]) for s, n in ((changed(steps=2), "again"),
+               (fewer, "fewer"))]  # fmt: skip
+    assert any((weights[0][name] != weights[1][name]).any() for name in weights[0])
+
+
+def test_bp_and_br_are_two_terms_and_each_changes_the_decoder(people, tmp_path):
+    without = {"generic": 0.0, "blendshapes": 0.0}
+    ablations = {"none": without, "br": without | {"generic": 1.0}, "both": {}}
+    columns, decoders = {}, []
+    for name, weights in ablations.items():
+        settings = changed(steps=4, log_every=4, validate_every=0, weights=weights)
+        path, history, _ = run(people, tmp_path, settings, name)
+        (row,) = csv.DictReader(history.open())
+        columns[name] = [float(row[column]) > 0 for column in ("generic", "blendshapes")]
+        decoders.append(load_model(path)[0].decoder.last.weight)
+    assert columns == {"none": [False, False], "br": [True, False], "both": [True, True]}
+    assert all((one != other).any() for one, other in combinations(decoders, 2))
 
 
 @pytest.mark.parametrize(

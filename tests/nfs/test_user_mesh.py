@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
-from small_nfs_uses import SETTINGS, face_of, with_operators, written
+from small_nfs_uses import face_of, with_operators
 
-from facemill.errors import DataError
 from facemill.mesh.frames import FACE_TO_NFS, Similarity
-from facemill.mesh.operators import write_operators
-from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
-from facemill.nfs.user_mesh import Followers, back_map, read_user_mesh
+from facemill.nfs.user_mesh import Followers, back_map
 
 QUARTER = np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
 
@@ -58,20 +55,6 @@ def test_a_kept_vertex_goes_to_itself_even_where_others_share_its_place():
     vertices = np.array([[0.0, 0, 0], [1, 0, 0], [0, 0, 0], [2, 0, 0]])
     np.testing.assert_array_equal(back_map(vertices, np.array([0, 1, 2])), [0, 1, 2, -1])
     np.testing.assert_array_equal(back_map(vertices, np.array([1, 2])), [1, 0, 1, -1])
-
-
-def test_operators_of_another_mesh_are_refused(face, demo_model, tmp_path):
-    other = face_of(demo_model, identity=(-1.0, 0.5, 0.0))
-    short = Mesh(
-        face.vertices[face.faces].reshape(-1, 3), np.arange(face.faces.size).reshape(-1, 3)
-    )
-    paths = written(tmp_path, {"face": face, "other": other, "short": short})
-    write_operators(tmp_path / "face.npz", build_operators(face, SETTINGS, "x", FACE_TO_NFS))
-    assert read_user_mesh(paths[0], tmp_path / "face.npz").name == "face"
-    with pytest.raises(DataError, match=r"face.npz: operators of another mesh than .*other.obj"):
-        read_user_mesh(paths[1], tmp_path / "face.npz")
-    with pytest.raises(DataError, match=r"operators of a mesh of .* vertices, but .*short.obj has"):
-        read_user_mesh(paths[2], tmp_path / "face.npz")
 
 
 def strip(columns: int) -> Mesh:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from small_nfs import OPERATORS, SMALL, made
-from small_nfs_uses import face_of, written
+from small_nfs_uses import ict_units, live_link_take
 
 from facemill.data.sequences import mesh_sequence
 from facemill.errors import ConfigError
@@ -20,21 +20,6 @@ from facemill.nfs.use_figures import moved_colours, rig_sheet, segment_colours, 
 from facemill.nfs.uses import inverse_rig, retarget_one, rig
 
 SETTINGS = {"size": 40, "chunk": 2, "fps": 10.0}
-
-
-@pytest.fixture(scope="module")
-def take(demo_model, people, tmp_path_factory):
-    """A folder with a model, a take of two frames, a target, and the operators of both."""
-    folder = tmp_path_factory.mktemp("take")
-    model = made(replace(SMALL, anchored=True))
-    save_model(folder / "model.safetensors", model, demo_model.units, {})
-    frames = {"neutral": None, "f1": 1, "f2": 2}
-    written(folder / "source", {name: face_of(demo_model, unit=n) for name, n in frames.items()})
-    written(folder, {"target": face_of(demo_model, identity=(-1.0, 1.0, 0.0))})
-    for mesh in ("source/neutral", "target"):
-        out = folder / f"{mesh.rpartition('/')[2]}.npz"
-        operators_build(folder / f"{mesh}.obj", people / "people.npz", OPERATORS, out)
-    return folder
 
 
 def read_table(path) -> list[list[str]]:
@@ -79,6 +64,24 @@ def test_a_mesh_is_driven_by_a_table(take, demo_model, tmp_path):
     found = read_glb_morphs(tmp_path / "out/rig.glb")
     assert tuple(found.targets) == units and found.weights.shape == (2, len(units))
     np.testing.assert_allclose(found.targets[units[1]], smile - still, atol=1e-2)
+
+
+def test_a_face_tracking_app_s_take_drives_a_mesh(take, tmp_path):
+    config = replace(SMALL, anchored=True, code=60, units=53)
+    save_model(tmp_path / "model.safetensors", made(config), ict_units(), {})
+    rows = [{"JawOpen": 1.0}, {"TongueOut": 1.0, "HeadYaw": 0.3}]
+    table = live_link_take(tmp_path / "take.csv", rows)
+    out = tmp_path / "out"
+    rig(
+        tmp_path / "model.safetensors", take / "target.obj", take / "target.npz", table, SETTINGS,
+        out,
+    )  # fmt: skip
+    still = read_mesh(take / "target.obj").vertices
+    opened, rest = (read_mesh(out / f"frames/{name}.obj").vertices for name in ("0000", "0001"))
+    np.testing.assert_allclose(rest, still, atol=1e-3)
+    found = read_glb_morphs(out / "rig.glb")
+    np.testing.assert_allclose(found.targets["jawOpen"], opened - still, atol=1e-2)
+    assert np.abs(opened - still).max() > 1e-2
 
 
 def test_settings_that_are_none_are_named(take, tmp_path):

@@ -125,5 +125,8 @@ def laplacian_coordinates(
 
 def undirected_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
     """Every edge once, its smaller vertex first, in order."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    return np.unique(np.sort(edges, axis=1), axis=0)
+    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    size = edges.max(initial=0) + 1
+    # One number an edge sorts several times faster than two.
+    found = np.unique(edges.min(axis=1) * size + edges.max(axis=1))
+    return np.stack([found // size, found % size], axis=1)

@@ -65,11 +65,10 @@ def operators_build(
     """
     config = from_settings(MeshSettings, settings, "nfs.operators")
     mean = mean_face(read_blendshapes(people))
-    name = Path(source).stem
     if Path(source).suffix == ".npz":
-        operators = _of_person(FacePack(source), mean, config, name)
+        operators = _of_person(FacePack(source), mean, config, Path(source).stem)
     else:
-        operators = _of_file(source, landmarks, mean, config, name)
+        operators = _of_file(source, landmarks, mean, config, str(source))
     write_operators(out, operators)
 
 
@@ -84,7 +83,7 @@ def _of_file(source, landmarks, mean, config, name):
     skin = clean.mesh
     if config.front:
         # Without what lies behind the lips, a mouth with a cavity is as open as one that is cut.
-        skin = mesh = _seen(mesh, clean, placed, config.radius)
+        skin = mesh = _seen(mesh, clean, placed, config.radius, name)
         log.info("%s: %d vertices seen from the front", name, len(np.unique(mesh.faces)))
     closed = closed_openings(Mesh(placed.apply(skin.vertices), skin.faces), mean)
     if closed:
@@ -97,7 +96,7 @@ def _of_file(source, landmarks, mean, config, name):
     return build_operators(mesh, config.operators, name, placed, residual)
 
 
-def _seen(mesh: Mesh, clean: Cleaned, placed: Similarity, radius: float) -> Mesh:
+def _seen(mesh: Mesh, clean: Cleaned, placed: Similarity, radius: float, name: str) -> Mesh:
     """A mesh file with those of its faces alone that are skin of the front of the face.
 
     All pieces hide what lies behind them: sockets behind eyeballs, gums behind teeth.
@@ -108,7 +107,7 @@ def _seen(mesh: Mesh, clean: Cleaned, placed: Similarity, radius: float) -> Mesh
     faces = welded[mesh.faces]
     faces = faces[(faces != np.roll(faces, 1, axis=1)).all(axis=1)]
     in_mm = FACE_TO_NFS.inverse().apply(placed.apply(mesh.vertices))
-    return Mesh(mesh.vertices, front_faces(Mesh(in_mm, faces), radius))
+    return Mesh(mesh.vertices, front_faces(Mesh(in_mm, faces), radius, name))
 
 
 def _of_person(pack: FacePack, mean, config: MeshSettings, name: str):
@@ -124,7 +123,7 @@ def _of_person(pack: FacePack, mean, config: MeshSettings, name: str):
     placed, residual = to_canonical(
         mesh, landmarks, mean, config.max_residual, name, with_scale=False
     )
-    faces = front_faces(mesh, config.radius)
+    faces = front_faces(mesh, config.radius, name)
     if config.vertices is not None:
         used = np.unique(faces)
         number = np.full(len(mesh.vertices), -1)
@@ -136,7 +135,7 @@ def _of_person(pack: FacePack, mean, config: MeshSettings, name: str):
     return build_operators(front, config.operators, name, placed, residual, weld=False)
 
 
-def front_faces(mesh: Mesh, radius: float) -> Int[np.ndarray, "g 3"]:
+def front_faces(mesh: Mesh, radius: float, name: str) -> Int[np.ndarray, "g 3"]:
     """Faces that a viewer in front sees whole, within ``radius`` mm of the face frame's origin.
 
     Eyeballs, teeth and what else does not hang on the skin are left out as small pieces later.
@@ -146,8 +145,8 @@ def front_faces(mesh: Mesh, radius: float) -> Int[np.ndarray, "g 3"]:
     faces = mesh.faces[~out[mesh.faces].any(axis=1)]
     if len(faces) == 0:
         raise GeometryError(
-            f"no skin lies within nfs.operators.radius = {radius:g} mm of the face; raise it, or "
-            "set nfs.operators.front to false."
+            f"{name}: no skin lies within nfs.operators.radius = {radius:g} mm of the face; raise "
+            "it, or set nfs.operators.front to false."
         )
     part = parts(faces, len(mesh.vertices))
     return faces[part == np.bincount(part).argmax()]

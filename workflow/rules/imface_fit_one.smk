@@ -1,13 +1,12 @@
 # ImFace fitted to the user's own scans: snakemake imface_fit_one --config input=head.ply
-localrules:
-    imface_fetch,
-
-
 MADE_OF_SCAN = ["mesh.ply", "mesh_face_frame.ply", "codes.npz", "scores.csv"]
 MADE_OF_SCAN += ["error_map.png", "turntable.png"]
 
 
 if FETCHED_MODEL:
+
+    localrules:
+        imface_fetch,
 
     rule imface_fetch:
         # Trained weights from an https address or a file, checked by their SHA-256.

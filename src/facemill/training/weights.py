@@ -30,8 +30,11 @@ def write_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, Any
         name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()
     }
     metadata = {**metadata, CHECKSUM: checksum(tensors)}
-    with writing(path) as part:  # one entry only: several would be written in random order
-        safetensors.torch.save_file(tensors, part, metadata={METADATA: json.dumps(metadata)})
+    # One entry only: several would be written in random order. save_file would hide the file from
+    # everybody but its owner.
+    content = safetensors.torch.save(tensors, metadata={METADATA: json.dumps(metadata)})
+    with writing(path) as part:
+        part.write_bytes(content)
 
 
 def read_weights(

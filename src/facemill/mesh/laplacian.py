@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array
 
 from facemill.errors import GeometryError
+from facemill.mesh.connectivity import directed_edges
 from facemill.mesh.normals import face_normals_and_areas
 from facemill.mesh.surface import Mesh
 
@@ -125,7 +126,7 @@ def laplacian_coordinates(
 
 def undirected_edges(faces: Int[np.ndarray, "f 3"]) -> Int[np.ndarray, "e 2"]:
     """Every edge once, its smaller vertex first, in order."""
-    edges = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]]).astype(np.int64)
+    edges = directed_edges(faces).astype(np.int64)
     size = edges.max(initial=0) + 1
     # One number an edge sorts several times faster than two.
     found = np.unique(edges.min(axis=1) * size + edges.max(axis=1))

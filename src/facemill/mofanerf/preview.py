@@ -10,6 +10,7 @@ from facemill.mofanerf.config import SamplingConfig
 from facemill.mofanerf.data import TrainingSet
 from facemill.mofanerf.model import MoFaNeRF
 from facemill.mofanerf.render import render_image
+from facemill.render.pixels import eight_bit
 from facemill.render.png import png
 
 
@@ -31,7 +32,7 @@ def write_preview(
             model.appearance_of(torch.tensor([person], device=device), texture),
         )
         seen = render_image(model, pack.camera(view), codes, sampling, depth)
-        own = np.round(seen.colour * 255).astype(np.uint8)
+        own = eight_bit(seen.colour)
         columns.append(np.concatenate([image[..., :3] * (image[..., 3:] > 0), own]))
     with writing(path) as part:
         part.write_bytes(png(np.ascontiguousarray(np.concatenate(columns, axis=1))))

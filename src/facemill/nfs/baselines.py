@@ -6,8 +6,10 @@ import numpy as np
 from jaxtyping import Float
 from scipy.spatial import cKDTree
 
+from facemill.mesh.operators import Operators
 from facemill.mesh.poisson import PoissonSolver, jacobians
 from facemill.mesh.surface import Mesh
+from facemill.nfs.people import Labelled
 
 
 def copy_neutral(target: Mesh, count: int) -> Float[np.ndarray, "b v 3"]:
@@ -42,6 +44,19 @@ def known_transfer(
     return _transferred(
         target, ((jacobians(rest, frame), frame - rest.vertices) for frame in frames)
     )
+
+
+def drawn_known_transfer(
+    labelled: Labelled, person: str, weights: Float[np.ndarray, "b e"], target: Operators
+) -> Float[np.ndarray, "b v 3"]:
+    """Expressions of a labelled person on another one by :func:`known_transfer`.
+
+    The source is seen on the target's vertices and triangles, which are the face model's own.
+    """
+    neutral = np.zeros((1, weights.shape[1]))
+    rest = labelled.frames(person, neutral, target.source)[0]
+    frames = labelled.frames(person, weights, target.source)
+    return known_transfer(Mesh(rest, target.mesh.faces), frames, target.mesh)
 
 
 def nearest_point_transfer(

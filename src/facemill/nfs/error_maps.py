@@ -4,22 +4,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float, UInt8
+from jaxtyping import Float
 
 from facemill.figures.errors import error_colours, scale_maximum
 from facemill.figures.layout import grid
-from facemill.figures.shading import portrait_camera, shade
 from facemill.mesh.operators import Operators
-from facemill.mesh.surface import Mesh
-from facemill.nfs.baselines import known_transfer, nearest_point_transfer
-from facemill.nfs.figures import BOX, TO_MILLIMETRES, WHITE, YAW, spoken, strongest_units, whole
-from facemill.nfs.measures import MILLIMETRES, inner_mask
+from facemill.nfs.baselines import drawn_known_transfer, nearest_point_transfer
+from facemill.nfs.figures import face_picture, spoken, strongest_units, whole
+from facemill.nfs.measures import MILLIMETRES, drawn_mask
 from facemill.nfs.model import NFS, load_model
 from facemill.nfs.people import Labelled, read_people
 from facemill.nfs.retarget import Clone
 
 PEOPLE, EXPRESSIONS, SIZE = 2, 3, 230
-NOSE_TIP = 30
 COLUMNS = ("source", "truth", "NFS", "known transfer", "nearest points")
 
 
@@ -78,10 +75,10 @@ def error_maps(
         errors = one.errors(row)
         images.append(
             [
-                _face(one.source, one.given[row], size),
-                _face(one.target, one.truth[row], size),
+                face_picture(one.source, one.given[row], size),
+                face_picture(one.target, one.truth[row], size),
                 *(
-                    _face(one.target, frames[row], size, error_colours(values, maximum))
+                    face_picture(one.target, frames[row], size, error_colours(values, maximum))
                     for frames, values in zip(one.found, errors, strict=True)
                 ),
             ]
@@ -117,31 +114,7 @@ def clone(
     truth = labelled.frames(target_name, weights, target.source)
     codes = Clone(model, source, source_name).codes(given, len(given))
     network = next(Clone(model, target, target_name).frames(codes, len(codes)))
-    # The source on the target's vertices and triangles: they are the model's own in both.
-    on_target = labelled.frames(source_name, np.zeros((1, weights.shape[1])), target.source)[0]
-    known = known_transfer(
-        Mesh(on_target, target.mesh.faces),
-        labelled.frames(source_name, weights, target.source),
-        target.mesh,
-    )
+    known = drawn_known_transfer(labelled, source_name, weights, target)
     nearest = nearest_point_transfer(source.mesh, given, target.mesh)
-    nose_tip = labelled.model.vertices(
-        labelled.identities[target_name], np.zeros(weights.shape[1])
-    )[labelled.model.landmarks[NOSE_TIP]]
-    mask = inner_mask(target.mesh.vertices, nose_tip)
+    mask = drawn_mask(labelled, target_name, target.mesh.vertices)
     return Cloned(source, target, given, truth, (network, known, nearest), mask)
-
-
-def _face(
-    operators: Operators,
-    vertices: Float[np.ndarray, "v 3"],
-    size: int,
-    colours: UInt8[np.ndarray, "v 3"] | None = None,
-) -> UInt8[np.ndarray, "r c 3"]:
-    camera = portrait_camera(TO_MILLIMETRES.apply(BOX), YAW, size)
-    mesh = Mesh(TO_MILLIMETRES.apply(vertices), operators.faces.astype(np.int64))
-    contrast = 1.0 if colours is None else 0.35
-    picture = shade(
-        mesh, camera, colours=colours, background=WHITE, occlusion=False, contrast=contrast
-    )
-    return picture[..., :3]

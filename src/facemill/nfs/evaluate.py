@@ -12,14 +12,14 @@ from jaxtyping import Float
 
 from facemill.data.expressions import NEUTRAL as NEUTRAL_SCAN
 from facemill.data.packs import FacePack
+from facemill.data.scans import NOSE_TIP
 from facemill.errors import ConfigError
 from facemill.mesh.operators import read_operators
-from facemill.mesh.surface import Mesh
 from facemill.metrics.scores import write_records
-from facemill.nfs.baselines import blendshape_oracle, known_transfer
+from facemill.nfs.baselines import blendshape_oracle, drawn_known_transfer
 from facemill.nfs.cycle import by_nearest_points, cycle_metrics, still
 from facemill.nfs.data import person_frames, require_room
-from facemill.nfs.measures import Case, inner_mask, rig_metrics, vertex_metrics
+from facemill.nfs.measures import Case, drawn_mask, inner_mask, rig_metrics, vertex_metrics
 from facemill.nfs.model import NFS, load_model
 from facemill.nfs.people import Labelled, read_people
 from facemill.nfs.retarget import Clone
@@ -39,8 +39,6 @@ log = logging.getLogger(__name__)
 
 CHUNK = 8
 """Frames that go through the network at a time."""
-NOSE_TIP = 30
-"""Its number among the 68 landmarks."""
 
 
 def evaluate(
@@ -85,12 +83,8 @@ def evaluate(
 def person_case(labelled: Labelled, folder: Path, person: str, region: str) -> Case:
     """A labelled test person's mesh, mask and true frames."""
     operators = read_operators(folder / f"{person}-{region}.npz")
-    everything = np.arange(len(labelled.model.neutral))
-    zero = np.zeros((1, len(labelled.model.units)))
-    neutral = labelled.frames(person, zero, everything)[0]
-    nose_tip = neutral[labelled.model.landmarks[NOSE_TIP]]
     frames = labelled.frames(person, labelled.expressions["test"], operators.source)
-    mask = inner_mask(operators.mesh.vertices, nose_tip)
+    mask = drawn_mask(labelled, person, operators.mesh.vertices)
     return Case(person, operators, mask, frames)
 
 
@@ -161,7 +155,9 @@ def _drawn_rows(
             method: network(source, source.frames, target),
             "copy_neutral": still(source, source.frames, target),
             "nearest_point_transfer": by_nearest_points(source, source.frames, target),
-            "known_transfer": _known(labelled, source, target),
+            "known_transfer": drawn_known_transfer(
+                labelled, source.person, labelled.expressions["test"], target.operators
+            ),
             "blendshape_oracle": _oracle(labelled, target),
         }
         yield from _compared(CLONED, target, ways)
@@ -185,8 +181,12 @@ def _scanned_rows(
     }
     trips = [(CYCLE, a, b) for a in drawn for b in scanned]
     trips += [(CYCLE_SCANNED, b, a) for b in scanned for a in drawn]
+    staying = {
+        case.operators.fingerprint: _error(vertex_metrics(network(case, case.frames, case), case))
+        for case in ((*drawn, *scanned) if trips else ())
+    }
     for split, source, between in trips:
-        own = _error(vertex_metrics(network(source, source.frames, source), source))
+        own = staying[source.operators.fingerprint]
         for by, clone in ways.items():
             found = list(cycle_metrics(clone, source, between))
             if by == method and own > 0:
@@ -223,13 +223,3 @@ def _oracle(labelled: Labelled, case: Case) -> np.ndarray:
     """The face model itself, at the true weights."""
     units = labelled.model.expression[:, case.operators.source]
     return blendshape_oracle(case.operators.mesh, units, labelled.expressions["test"])
-
-
-def _known(labelled: Labelled, source: Case, target: Case) -> np.ndarray:
-    """Deformation transfer with the source seen on the target's own vertices and triangles."""
-    vertices = target.operators.source
-    zero = np.zeros((1, len(labelled.model.units)))
-    rest = labelled.frames(source.person, zero, vertices)[0]
-    frames = labelled.frames(source.person, labelled.expressions["test"], vertices)
-    mesh = target.operators.mesh
-    return known_transfer(Mesh(rest, mesh.faces), frames, mesh)

@@ -50,7 +50,9 @@ def retarget_figure(
     moved = [next(clone.frames(codes, len(codes))) for clone in clones]
     columns = [(source, frames), *zip(meshes, moved, strict=True)]
     pictures = [[_neutral(mesh, size) for mesh, _ in columns]]
-    pictures += [[_face(mesh, of[row], size) for mesh, of in columns] for row in range(len(frames))]
+    pictures += [
+        [face_picture(mesh, of[row], size) for mesh, of in columns] for row in range(len(frames))
+    ]
     grid(
         pictures,
         out,
@@ -83,15 +85,23 @@ def spoken(labelled: Labelled, weights: Float[np.ndarray, " e"]) -> str:
 
 
 def _neutral(operators: Operators, size: int) -> UInt8[np.ndarray, "r c 3"]:
-    return _face(operators, operators.mesh.vertices, size)
+    return face_picture(operators, operators.mesh.vertices, size)
 
 
-def _face(
-    operators: Operators, vertices: Float[np.ndarray, "v 3"], size: int
+def face_picture(
+    operators: Operators,
+    vertices: Float[np.ndarray, "v 3"],
+    size: int,
+    colours: UInt8[np.ndarray, "v 3"] | None = None,
 ) -> UInt8[np.ndarray, "r c 3"]:
+    """A drawn face from a little to one side, in plain clay or in colours of its vertices."""
     camera = portrait_camera(TO_MILLIMETRES.apply(BOX), YAW, size)
     mesh = Mesh(TO_MILLIMETRES.apply(vertices), operators.faces.astype(np.int64))
-    return shade(mesh, camera, background=WHITE, occlusion=False)[..., :3]
+    contrast = 1.0 if colours is None else 0.35
+    picture = shade(
+        mesh, camera, colours=colours, background=WHITE, occlusion=False, contrast=contrast
+    )
+    return picture[..., :3]
 
 
 BOX = np.array([[-0.7, -0.95, 0.1], [0.7, 0.9, 0.8]])

@@ -7,8 +7,10 @@ import numpy as np
 from jaxtyping import Float
 from torch import Tensor
 
+from facemill.data.scans import NOSE_TIP
 from facemill.mesh.frames import FACE_TO_NFS
 from facemill.mesh.operators import Operators
+from facemill.nfs.people import Labelled
 
 MILLIMETRES = 1.0 / FACE_TO_NFS.scale
 INNER, OUTER = 1.0, 2.25
@@ -32,6 +34,15 @@ def inner_mask(
     """1 near the nose tip, falling smoothly to 0 outside the face (PDB's quintic step)."""
     t = np.clip((np.linalg.norm(vertices - nose_tip, axis=1) - INNER) / (OUTER - INNER), 0.0, 1.0)
     return 1.0 - (10 * t**3 - 15 * t**4 + 6 * t**5)
+
+
+def drawn_mask(
+    labelled: Labelled, person: str, vertices: Float[np.ndarray, "v 3"]
+) -> Float[np.ndarray, " v"]:
+    """:func:`inner_mask` about the nose tip of a labelled person."""
+    neutral = np.zeros((1, len(labelled.model.units)))
+    nose_tip = labelled.frames(person, neutral, labelled.model.landmarks[[NOSE_TIP]])[0, 0]
+    return inner_mask(vertices, nose_tip)
 
 
 def vertex_metrics(

@@ -18,6 +18,7 @@ from facemill.nfs.retarget import Clone
 from facemill.nfs.rig import unit_offsets
 from facemill.nfs.segments import SEGMENTS
 from facemill.nfs.uses import trained
+from facemill.render.pixels import eight_bit
 
 LARGEST = np.array([[-0.9, -1.05, -0.3], [0.9, 1.05, 0.9]])
 """What is shown of a mesh at most, canonical units."""
@@ -138,7 +139,7 @@ def segment_colours() -> UInt8[np.ndarray, "20 3"]:
     from matplotlib import colormaps
 
     table = np.array(colormaps["tab20"].colors)
-    return np.round(255 * table[[HUES[name] for name in SEGMENTS]]).astype(np.uint8)
+    return eight_bit(table[[HUES[name] for name in SEGMENTS]])
 
 
 def box_of(

@@ -155,6 +155,10 @@ class TrainConfig:
             value = getattr(self, name)
             require(value > 0, f"{name}: found {value}, expected a number above 0")
 
+    def is_warm(self, step: int) -> bool:
+        """Whether a step belongs to the warm-up: labelled people alone, their true codes decoded."""
+        return step < self.warmup * self.steps
+
 
 @dataclass(frozen=True)
 class TrainSettings:

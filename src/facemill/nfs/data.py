@@ -120,9 +120,13 @@ class TrainingSet:
         return Batch(surface, Truth(frames[torch.from_numpy(chosen).to(self.device)]))
 
     def batch(self, step: int, config: TrainConfig, model: ModelConfig) -> Batch:
-        """The batch of a step: by seed and step alone."""
+        """The batch of a step: by seed and step alone.
+
+        Unlabelled people come after the warm-up: until then their codes mean nothing to the decoder.
+        """
         rng = generator(config.seed, "nfs", "batch", str(step))
-        if self.unlabelled and rng.random() < config.unlabelled_share:
+        unlabelled = self.unlabelled and rng.random() < config.unlabelled_share
+        if unlabelled and not config.is_warm(step):
             return self.unlabelled_batch(str(rng.choice(self.unlabelled)), rng, config.batch)
         person = str(rng.choice(self.labelled.people["train"]))
         region = str(rng.choice(self.labelled.regions))

@@ -160,7 +160,7 @@ class Steps:
         self.model.train()
         self.optimiser.zero_grad()
         generic = self.data.generic(batch.region) if batch.region else None
-        warm = step < config.warmup * config.steps
+        warm = config.is_warm(step)
         with seeded(config.seed, "nfs", "dropout", str(step)):
             found = losses.terms(
                 self.model, batch.surface, batch.truth, generic, config.weights, config.hinge, warm

@@ -84,6 +84,18 @@ def test_a_turned_face_in_metres_is_found(face, mean):
     assert residual < 3.0 and away(found, pose, face) < 8.0
 
 
+def test_a_turned_face_in_millimetres_keeps_its_size(face, mean):
+    pose = Similarity(100.0, TURN, np.array([10.0, 200.0, -30.0]))
+    large = Mesh(pose.apply(1.04 * face.vertices), face.faces)
+    found, residual = to_canonical(large, {}, mean, 6.0, "large", with_scale=False)
+    assert found.scale == pytest.approx(FACE_TO_NFS.scale) and residual < 6.0
+    turn = np.degrees(Rotation.from_matrix(found.rotation @ TURN).magnitude())
+    assert turn < 5.0
+    with pytest.raises(GeometryError, match=r"small: .* mm"):
+        small = Mesh(0.2 * large.vertices, face.faces)
+        to_canonical(small, {}, mean, 2.0, "small", with_scale=False)
+
+
 def test_no_head_in_any_unit_is_refused(mean):
     tiny = Mesh(np.array([[0, 0, 0], [1e-6, 0, 0], [0, 1e-6, 0.0]]), np.array([[0, 1, 2]]))
     with pytest.raises(GeometryError, match="in no usual unit is a head"):
@@ -97,7 +109,7 @@ def test_a_mesh_in_no_usual_unit_is_placed_by_its_size_with_a_warning(
     moved = Mesh(pose.apply(face.vertices), face.faces)
     known = FACE_TO_NFS.inverse().after(pose.inverse())
 
-    def searched(points, scales, reference):
+    def searched(points, scales, reference, with_scale):
         """What the search, which takes a minute here, says of scales near and far."""
         near = any(abs(np.log(scale / 47.0)) < np.log(1.25) for scale in scales)
         return [(known, 1.5, 1.5)] if near else [(Similarity(25.4), 9.0, 9.0)]

@@ -184,6 +184,34 @@ def test_meshes_of_one_s_own_are_cloned_and_driven(fresh_project, take):
     assert "nfs/rig/w/bust/rig.glb" in answer.stdout
 
 
+@pytest.fixture
+def multiface(fresh_project):
+    """Arguments for three entities, of which two are those kept out of training."""
+    entities = ("20180227--0000--6795937", "20190529--1300--002421669", "20190828--1318--002645310")
+    for entity in entities:
+        take = f"entités/m--{entity}--GHS/tracked_mesh/E001_Neutral_Eyes_Open"
+        (fresh_project.folder / take).mkdir(parents=True, exist_ok=True)
+    preset = ("--configfile", "config/multiface.yaml")
+    return (*preset, "--config", "multiface={root: entités}")
+
+
+def test_multiface_s_people_are_learnt_from_beside_those_of_the_ict_model(fresh_project, multiface):
+    answer = fresh_project.snakemake("-n", "-p", "nfs_table", *multiface)
+    assert answer.returncode == 0, answer.stdout
+    assert "\nict_fetch " in answer.stdout and "\nmesh_prepare " not in answer.stdout
+    assert "--unlabelled m--20180227--0000--6795937--GHS --settings" in answer.stdout
+    scanned = "m--20190529--1300--002421669--GHS m--20190828--1318--002645310--GHS"
+    assert f"--scanned {scanned} --operators" in answer.stdout
+    assert "output: entités" not in answer.stdout, "the user's folder is read only"
+
+
+@pytest.mark.parametrize("target", ["all", "imface_table", "mofanerf_table", "data_sheet"])
+def test_multiface_serves_nfs_alone_and_says_so(fresh_project, multiface, target):
+    answer = fresh_project.snakemake("-n", target, *multiface)
+    assert answer.returncode == 1 and "Traceback" not in answer.stdout
+    assert "dataset: multiface serves NFS alone, since no landmarks are known" in answer.stdout
+
+
 def test_without_meshes_it_is_said_how_to_name_them(fresh_project):
     answer = fresh_project.snakemake("-n", "nfs_retarget_one")
     assert answer.returncode == 1 and "Traceback" not in answer.stdout
@@ -251,6 +279,8 @@ def test_a_value_out_of_range_is_refused_with_what_is_allowed(fresh_project):
     [
         (["dataset=facescape"], "facescape_root"),
         (["dataset=facescape", "facescape_root=no/such/folder"], "facescape_root"),
+        (["dataset=multiface"], "multiface.root is not set"),
+        (["dataset=multiface", "multiface={root: config}"], "config: holds no entity"),
         (["dataset=dmeo"], "did you mean demo?"),
         (["dataset=ict", "ict_model=no/such/folder"], "ict_model"),
         (["people=3", "split={test_people: 3}"], "split.test_people"),

@@ -40,6 +40,8 @@ except FacemillError as error:
 BASELINES, SYSTEMS = ["pca", "bilinear", "nearest", "mean"], ["imface"]
 # Shape codes need meshes of one topology and a texture each, which a folder of scans rarely has.
 SYSTEMS += ["mofanerf", "nfs"] if KIND in ("demo", "ict", "facescape") else []
+# Landmarks, which all other systems hang on, are not known of Multiface.
+SYSTEMS = ["nfs"] if KIND == "multiface" else SYSTEMS
 
 
 def gpu(wildcards):
@@ -73,6 +75,8 @@ CACHE = "SNAKEMAKE_OUTPUT_CACHE" in os.environ
 
 def scans(wildcards):
     """What one person's jobs depend on: the folder, or its meshes where contents are compared."""
+    if KIND == "multiface":
+        return inputs.NFS_ALONE
     folder = f"{TREE}/{wildcards.person}"
     if CACHE and KIND == "facescape":
         return [f"{folder}/{scan.mesh}" for scan in tree.scans_in(folder).values()]
@@ -88,13 +92,15 @@ def viewed_scans(wildcards):
     return str(MULTIVIEW[wildcards.person]) if MULTIVIEW else scans(wildcards)
 
 
+# Everybody's face packs, as NFS reads them.
+NFS_FACES = f"{RESULTS}/nfs/faces" if KIND == "multiface" else f"{RESULTS}/faces"
 MESHES = "resources/meshes"
 
 
 def mesh_source(wildcards):
     """The face pack of a person of the run, or the file of a mesh in resources/meshes."""
     if wildcards.mesh in PEOPLE:
-        return f"{RESULTS}/faces/{wildcards.mesh}.npz"
+        return f"{NFS_FACES}/{wildcards.mesh}.npz"
     files = [
         Path(MESHES) / f"{wildcards.mesh}{end}" for end in (".obj", ".ply", ".glb")
     ]

@@ -60,7 +60,7 @@ rule data_topology:
         "--settings {params.settings:q} --out {output:q} &> {log:q}"
 
 
-if KIND != "facescape":
+if KIND in sources.WRITTEN:
 
     rule data_person:
         # One person's scans as a tree of meshes and textures: made up, drawn from a model, or aligned.

@@ -59,6 +59,37 @@ rule nfs_data:
         "--out {output:q} &> {log:q}"
 
 
+if KIND == "multiface":
+
+    rule nfs_multiface:
+        # Frames of a person of Multiface, their head still, on the mean face.
+        input:
+            meshes=f"{TREE}/{{person}}/tracked_mesh",
+            people="<results>/nfs/people",
+        output:
+            ensure("<results>/nfs/faces/{person}.npz", non_empty=True),
+        log:
+            "<logs>/nfs_multiface/{person}.log",
+        benchmark:
+            "<benchmarks>/nfs_multiface/{person}.jsonl"
+        conda:
+            "../../envs/mesh.yaml"
+        threads: 1
+        resources:
+            mem_mb=lambda wildcards, attempt: 4000 * attempt,
+            runtime=lambda wildcards, attempt: 60 * attempt,
+        params:
+            person=lambda wildcards, input: str(Path(input.meshes).parent),
+            people=lambda wildcards, input: str(Path(input.people) / "people.npz"),
+            settings=settings("multiface"),
+            max_residual=config["nfs"]["operators"]["max_residual"],
+            code=CODE["nfs_multiface"],
+        shell:
+            "python workflow/scripts/nfs_multiface.py --person {params.person:q} "
+            "--people {params.people:q} --settings {params.settings:q} "
+            "--max-residual {params.max_residual:q} --out {output:q} &> {log:q}"
+
+
 rule operators_build:
     # Laplacian, eigenfunctions, gradients and picture of a neutral mesh, aligned to the mean face.
     input:
@@ -98,7 +129,7 @@ rule nfs_train:
         people="<results>/nfs/people",
         index="<results>/index.json",
         operators=collect("<results>/operators/{mesh}.npz", mesh=NFS_UNLABELLED),
-        faces=collect("<results>/faces/{person}.npz", person=NFS_UNLABELLED),
+        faces=collect(f"{NFS_FACES}/{{person}}.npz", person=NFS_UNLABELLED),
     output:
         model=ensure("<results>/nfs/{design}/model.safetensors", non_empty=True),
         history=ensure("<results>/nfs/{design}/history.csv", non_empty=True),
@@ -141,7 +172,7 @@ rule nfs_evaluate:
         model="<results>/nfs/{design}/model.safetensors",
         people="<results>/nfs/people",
         operators=collect("<results>/operators/{mesh}.npz", mesh=NFS_SCANNED),
-        faces=collect("<results>/faces/{person}.npz", person=NFS_SCANNED),
+        faces=collect(f"{NFS_FACES}/{{person}}.npz", person=NFS_SCANNED),
     output:
         ensure("<results>/nfs/{design}/scores.csv", non_empty=True),
     log:

@@ -11,7 +11,7 @@ from facemill.command import run
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--dataset", required=True, help="demo, ict, facescape or a folder")
+    parser.add_argument("--dataset", required=True, help="its name, or a folder of meshes")
     parser.add_argument("--tree", required=True, help="folder with one folder per person")
     parser.add_argument("--people", required=True, help="names of the people as a JSON list")
     parser.add_argument("--settings", required=True, help="the configuration as JSON")
@@ -20,14 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(args: argparse.Namespace) -> None:
     from facemill.data.index import build_index
-    from facemill.data.sources import expressions
+    from facemill.data.sources import expressions, listing
     from facemill.data.splits import make_split
     from facemill.files import write_json
 
     settings = json.loads(args.settings) | {"dataset": args.dataset}
     people, names = json.loads(args.people), expressions(settings)
     split = make_split(people, names, settings["split"], settings["seed"])
-    write_json(args.out, build_index(args.dataset, args.tree, people, names, split))
+    index = build_index(args.dataset, args.tree, people, names, split, listing(settings))
+    write_json(args.out, index)
 
 
 if __name__ == "__main__":

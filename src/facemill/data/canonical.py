@@ -58,6 +58,7 @@ def to_canonical(
     max_residual: float,
     name: str,
     with_scale: bool = True,
+    way_out: str = WAY_OUT,
 ) -> tuple[Similarity, float]:
     """The similarity from a mesh's own frame to the canonical one, and its rms residual in mm.
 
@@ -65,15 +66,15 @@ def to_canonical(
     there are three of them, else on all. Without, meshes that lie in the canonical frame, the face
     frame or the ICT model's own are recognised by ICP; any other pose is searched for, in the usual
     units and then, with a warning, in any.
-    Without ``with_scale`` landmarks in millimetres keep their size.
+    Without ``with_scale`` a mesh in millimetres keeps its size.
     Raises GeometryError where the residual exceeds ``max_residual`` mm (landmarks: twice as much),
-    where left and right are exchanged, or where no face is found.
+    where left and right are exchanged, or where no face is found (``way_out``: what to do then).
     """
     if landmarks:
         placed, residual = _by_landmarks(landmarks, mean, max_residual, name, with_scale)
         how = f"{len(landmarks)} landmarks"
     else:
-        placed, residual = _by_surface(mesh, mean, max_residual, name)
+        placed, residual = _by_surface(mesh, mean, max_residual, name, with_scale, way_out)
         how = "closest points"
     log.info(
         "%s: aligned by %s, scale %.4g, rms residual %.2f mm", name, how, placed.scale, residual
@@ -106,17 +107,20 @@ def _by_landmarks(landmarks, mean, max_residual, name, with_scale) -> tuple[Simi
     return placed, residual
 
 
-def _by_surface(mesh, mean, max_residual, name) -> tuple[Similarity, float]:
+def _by_surface(mesh, mean, max_residual, name, with_scale, way_out) -> tuple[Similarity, float]:
     reference = mean.reference
     points = sample_surface(mesh, POINTS, np.random.default_rng(0)).points
-    known = [TO_FACE, Similarity(), TO_FACE.after(ICT_TO_NFS)]
-    found = [one for one in (_settled(points, start, reference) for start in known) if one]
+    in_mm = [Similarity()]
+    known = [TO_FACE, *in_mm, TO_FACE.after(ICT_TO_NFS)] if with_scale else in_mm
+    starts = (_settled(points, start, reference, with_scale) for start in known)
+    found = [one for one in starts if one]
     found = [one for one in found if one[2] <= max_residual and one[1] <= max_residual]
     if not found:
-        found = _searched(points, _usual_scales(extent(points), name), reference)
-    if not found or _badness(found[0]) > max_residual:
+        scales = _usual_scales(extent(points), name) if with_scale else [1.0]
+        found = _searched(points, scales, reference, with_scale)
+    if with_scale and (not found or _badness(found[0]) > max_residual):
         guesses = [size / extent(points) for size in UNKNOWN_SIZES]
-        guessed = _searched(points, guesses, reference)
+        guessed = _searched(points, guesses, reference, True)
         if guessed and _badness(guessed[0]) <= max_residual:
             found = guessed
             log.warning(
@@ -125,22 +129,23 @@ def _by_surface(mesh, mean, max_residual, name) -> tuple[Similarity, float]:
                 name, found[0][0].scale,
             )  # fmt: skip
     if not found:
-        raise GeometryError(f"{name}: no face was found in the mesh. {WAY_OUT}")
+        raise GeometryError(f"{name}: no face was found in the mesh. {way_out}")
     # Found in the mesh, and the mesh found on it: a wrong place is good at one of the two at most.
     placed, residual, missing = min(found, key=lambda one: one[1] + one[2])
     if max(residual, missing) > max_residual:
         raise GeometryError(
             f"{name}: the best place found leaves the mesh {residual:.2f} mm (rms) from the mean "
             f"face, and that {missing:.2f} mm from the mesh; one is more than "
-            f"nfs.operators.max_residual = {max_residual:g}. {WAY_OUT}"
+            f"nfs.operators.max_residual = {max_residual:g}. {way_out}"
         )
     return FACE_TO_NFS.after(placed), residual
 
 
-def _searched(points, scales, reference) -> list[tuple[Similarity, float, float]]:
+def _searched(points, scales, reference, with_scale) -> list[tuple[Similarity, float, float]]:
     """Places of the face in the mesh for some millimetres per unit, the best first."""
     starts = [start for start, _ in find_face(points, reference.mesh.vertices, scales)]
-    found = [one for one in (_settled(points, start, reference) for start in starts) if one]
+    settle = (_settled(points, start, reference, with_scale) for start in starts)
+    found = [one for one in settle if one]
     return sorted(found, key=lambda one: one[1] + one[2])
 
 
@@ -149,11 +154,11 @@ def _badness(found: tuple[Similarity, float, float]) -> float:
     return max(found[1:])
 
 
-def _settled(points, start, reference) -> tuple[Similarity, float, float] | None:
+def _settled(points, start, reference, with_scale) -> tuple[Similarity, float, float] | None:
     """A start after ICP with its residual, and the mean face's distance to the mesh, both in mm."""
     from scipy.spatial import cKDTree
 
-    placed, residual = settled(points, start, reference, True, {})
+    placed, residual = settled(points, start, reference, with_scale, {})
     if not np.isfinite(residual) or not 1 / SIZE_STEP < placed.scale / start.scale < SIZE_STEP:
         return None
     landmarks = reference.landmarks

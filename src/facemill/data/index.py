@@ -1,12 +1,12 @@
 """The one file that lists people: their scans, what is missing, who is in which split."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from facemill.data.splits import Split, split_from_json
-from facemill.data.tree import scans_in
+from facemill.data.tree import ScanFiles, scans_in
 from facemill.errors import DataError
 from facemill.files import read_json
 
@@ -19,9 +19,11 @@ def build_index(
     people: Sequence[str],
     expressions: Sequence[str],
     split: Split,
+    listing: Callable[[Path], Mapping[str, ScanFiles]] = scans_in,
 ) -> dict[str, Any]:
     """The content of index.json (docs/data-layouts.md); no mesh is opened.
 
+    ``listing`` gives the scans in a person's folder by expression.
     Missing scans and textures are listed with a log line each person. People outside the split
     are left out. Somebody without a single scan, or nobody with scans in a split, is an error.
     """
@@ -34,7 +36,7 @@ def build_index(
     listed = {}
     missing_scans = 0
     for person in used:
-        found = scans_in(tree / person)
+        found = listing(tree / person)
         scans = {
             expression: {"mesh": found[expression].mesh, "texture": found[expression].texture}
             for expression in expressions

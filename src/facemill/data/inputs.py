@@ -23,6 +23,12 @@ PHOTO_LANDMARKS, PHOTO_MASKS = (LANDMARKS, ".landmarks.npy"), (".mask.png",)
 NO_INPUT = "(config: input is null; name the scan to fit: --config input=head.ply)"
 """Stands where a rule expects scans, so that the engine's message about what is missing says it."""
 
+NFS_ALONE = (
+    "(dataset: multiface serves NFS alone, since no landmarks are known of it; ask for nfs_table, "
+    "nfs_retarget_figure or another target of NFS, or take another data set)"
+)
+"""Stands in the same way where another system's scans are expected."""
+
 
 @dataclass(frozen=True)
 class RawScan:

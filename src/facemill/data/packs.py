@@ -62,22 +62,26 @@ def write_face_pack(path: str | Path, scans: Mapping[str, PreparedScan]) -> None
             f"{expression}/source_to_face": scan.source_to_face.matrix,
         }
         own = _connectivity(scan.mesh)
-        if own.keys() != shared.keys() or any(
-            not np.array_equal(own[key], shared[key]) for key in own
-        ):
+        if _differ(own, shared):
             arrays |= {f"{expression}/{key}": value for key, value in own.items()}
     write_npz(path, arrays)
 
 
 def write_scan_pack(path: str | Path, scans: Mapping[str, tuple[Mesh, Similarity]]) -> None:
-    """Write scans that are not registered, by expression, in the form of a face pack.
+    """Write scans without landmarks, sheet and closed head in the form of a face pack.
 
-    Each has its own triangles; :class:`FacePack` reads them as ``registered``.
+    The triangles are the first scan's; a scan that differs carries its own. :class:`FacePack` reads
+    them as ``registered``.
     """
     arrays: dict[str, np.ndarray] = {}
+    shared: dict[str, np.ndarray] = {}
     for expression, (mesh, source_to_face) in scans.items():
-        prefix = f"{expression}/" if arrays else ""  # the pack's own triangles are the first scan's
-        arrays |= {f"{prefix}{key}": value for key, value in _connectivity(mesh).items()}
+        own = _connectivity(mesh)
+        if not arrays:
+            arrays |= own
+            shared = own
+        elif _differ(own, shared):
+            arrays |= {f"{expression}/{key}": value for key, value in own.items()}
         arrays[f"{expression}/vertices"] = mesh.vertices.astype(np.float32)
         arrays[f"{expression}/source_to_face"] = source_to_face.matrix
     write_npz(path, arrays)
@@ -89,6 +93,10 @@ def _connectivity(mesh: Mesh) -> dict[str, np.ndarray]:
         arrays["uv"] = mesh.uv.astype(np.float32)
         arrays["faces_uv"] = mesh.faces_uv.astype(np.int32)
     return arrays
+
+
+def _differ(one: Mapping[str, np.ndarray], other: Mapping[str, np.ndarray]) -> bool:
+    return one.keys() != other.keys() or any(not np.array_equal(one[k], other[k]) for k in one)
 
 
 class FacePack:
@@ -119,6 +127,14 @@ class FacePack:
                 arrays[f"{prefix}uv"] if textured else None,
                 arrays[f"{prefix}faces_uv"] if textured else None,
             )
+
+    def vertices(self, expression: str) -> Float[np.ndarray, "v 3"]:
+        """The vertices of :meth:`registered` alone."""
+        return self._array(expression, "vertices")
+
+    def has_landmarks(self, expression: str) -> bool:
+        """Whether landmarks are known, which they are not of every data set."""
+        return f"{expression}/landmarks" in self._names
 
     def sheet(self, expression: str) -> Mesh:
         """The visible part inside the crop sphere as a height field z = h(x, y)."""

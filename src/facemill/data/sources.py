@@ -6,15 +6,19 @@ All functions take the whole configuration as a plain dict. ``people``, ``expres
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from facemill.data.expressions import EXPRESSIONS
-from facemill.data.tree import people_in
+from facemill.data.expressions import EXPRESSIONS, NEUTRAL
+from facemill.data.multiface import multiface_root, people_in_multiface, takes_in
+from facemill.data.tree import ScanFiles, people_in, scans_in
 from facemill.errors import ConfigError
 
 Settings = Mapping[str, Any]
+
+KNOWN = ("demo", "ict", "facescape", "multiface")
+"""Data sets that are known by name; any other name is the path of a folder of meshes."""
 
 DRAWN = {"demo": "d", "ict": "i"}
 """Data sets whose people are drawn by seed and number, and the letter of their names."""
@@ -24,9 +28,9 @@ WRITTEN = ("demo", "ict", "folder")
 
 
 def kind(settings: Settings) -> str:
-    """``demo``, ``ict``, ``facescape`` or ``folder`` (any other name: the path of a folder)."""
+    """``demo``, ``ict``, ``facescape``, ``multiface``, or ``folder`` (any other: its path)."""
     dataset = str(settings["dataset"])
-    return dataset if dataset in ("demo", "ict", "facescape") else "folder"
+    return dataset if dataset in KNOWN else "folder"
 
 
 def results_name(settings: Settings) -> str:
@@ -49,6 +53,8 @@ def tree(settings: Settings) -> Path:
             return Path("resources") / results_name(settings) / "people"
         case "facescape":
             return facescape_root(settings)
+        case "multiface":
+            return multiface_root(settings)
         case _:
             return Path("results") / results_name(settings) / "aligned"
 
@@ -73,9 +79,9 @@ def mesh_folder(settings: Settings) -> Path:
     """The user's folder of meshes of any topology, checked to be there."""
     folder = Path(str(settings["dataset"]))
     if not folder.is_dir():
-        near = difflib.get_close_matches(str(folder), ("demo", "ict", "facescape"), n=1)
+        near = difflib.get_close_matches(str(folder), KNOWN, n=1)
         raise ConfigError(
-            f"dataset: {folder} is neither demo, ict or facescape nor a folder of meshes"
+            f"dataset: {folder} is neither {', '.join(KNOWN)} nor a folder of meshes"
             + (f"; did you mean {near[0]}?" if near else "; create the folder or mend the path.")
         )
     return folder
@@ -113,6 +119,9 @@ def people(settings: Settings) -> list[str]:
         root, key = facescape_root(settings), "facescape_root"
         # The toolkit may lie among the numbered folders.
         present = [name for name in people_in(root, key) if name.isdecimal()]
+    elif kind(settings) == "multiface":
+        root, key = multiface_root(settings), "multiface.root"
+        present = people_in_multiface(root)
     else:
         from facemill.data.folder import people_in_folder
 
@@ -155,7 +164,12 @@ def _drawn(letter: str, wanted: Any) -> list[str]:
 
 
 def expressions(settings: Settings) -> list[str]:
-    """The expressions a run uses, in FaceScape's order."""
+    """The expressions a run uses, in FaceScape's order; of Multiface the neutral is known by name.
+
+    What else Multiface's people do differs from one to the next, and is not chosen by name.
+    """
+    if kind(settings) == "multiface":
+        return [NEUTRAL]
     wanted = settings.get("expressions", "all")
     if kind(settings) == "folder":
         from facemill.data.folder import expressions_in_folder
@@ -176,10 +190,16 @@ def expressions(settings: Settings) -> list[str]:
     return [name for name in known if name in names]
 
 
+def listing(settings: Settings) -> Callable[[Path], Mapping[str, ScanFiles]]:
+    """How the scans in a person's folder of the tree are listed."""
+    return takes_in if kind(settings) == "multiface" else scans_in
+
+
 def write_topologies(settings: Settings, out: str | Path) -> None:
     """Write the topologies of a data set as ``<out>/<name>.npz``; the folder appears whole.
 
-    A folder of meshes has none: there the landmarks lie beside each aligned mesh.
+    A folder of meshes has none: there the landmarks lie beside each aligned mesh. Of Multiface no
+    landmarks are known.
     """
     from facemill.data.topology import save_topology
     from facemill.files import writing
@@ -228,5 +248,5 @@ def write_person(settings: Settings, person: str, out: str | Path) -> None:
                 folder.write_person(mesh_folder(settings), person, names, settings, part)
         case _:
             raise ConfigError(
-                "dataset: facescape is read where it lies; its people are not written."
+                f"dataset: {kind(settings)} is read where it lies; its people are not written."
             )

@@ -162,7 +162,7 @@ def person_frames(operators: Operators, pack: FacePack) -> Float[np.ndarray, "n 
 
     Expressions of another topology than the neutral are left out; none left is a DataError.
     """
-    scans = [pack.registered(expression).vertices for expression in pack.expressions]
+    scans = [pack.vertices(expression) for expression in pack.expressions]
     same = [scan for scan in scans if len(scan) == operators.n_source]
     if len(same) < len(scans):
         log.info(

@@ -14,6 +14,7 @@ from facemill.data.expressions import NEUTRAL as NEUTRAL_SCAN
 from facemill.data.packs import FacePack
 from facemill.data.scans import NOSE_TIP
 from facemill.errors import ConfigError
+from facemill.mesh.frames import NFS_NOSE_TIP
 from facemill.mesh.operators import read_operators
 from facemill.metrics.scores import write_records
 from facemill.nfs.baselines import blendshape_oracle, drawn_known_transfer
@@ -91,8 +92,11 @@ def person_case(labelled: Labelled, folder: Path, person: str, region: str) -> C
 def scanned_case(person: str, operators_path: str | Path, face_pack: str | Path) -> Case:
     """A person of the data set: operators of their neutral, all their registered expressions."""
     operators, pack = read_operators(operators_path), FacePack(face_pack)
-    landmarks = np.asarray(pack.landmarks(NEUTRAL_SCAN), np.float64)
-    nose_tip = operators.placed.apply(landmarks)[NOSE_TIP]
+    if pack.has_landmarks(NEUTRAL_SCAN):
+        landmarks = np.asarray(pack.landmarks(NEUTRAL_SCAN), np.float64)
+        nose_tip = operators.placed.apply(landmarks)[NOSE_TIP]
+    else:  # the mesh lies on the mean face, whose nose tip is near its own
+        nose_tip = NFS_NOSE_TIP
     frames = person_frames(operators, pack).astype(np.float64)
     return Case(person, operators, inner_mask(operators.mesh.vertices, nose_tip), frames)
 

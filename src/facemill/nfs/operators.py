@@ -118,7 +118,8 @@ def _of_person(pack: FacePack, mean, config: MeshSettings, name: str):
             "'expressions' or leave this person out."
         )
     mesh = pack.registered(NEUTRAL)
-    landmarks = dict(enumerate(np.asarray(pack.landmarks(NEUTRAL), np.float64)))
+    known = pack.landmarks(NEUTRAL) if pack.has_landmarks(NEUTRAL) else []
+    landmarks = dict(enumerate(np.asarray(known, np.float64)))
     # Their size is known and belongs to them: no scale is fitted.
     placed, residual = to_canonical(
         mesh, landmarks, mean, config.max_residual, name, with_scale=False

@@ -1,5 +1,6 @@
 """People to test with: small made-up ones with textures and codes, and views of two demo heads."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,9 +12,11 @@ from synthetic_faces import write_dataset
 
 from facemill.data.splits import Split, content_hash
 from facemill.files import write_json
+from facemill.mofanerf import fit_losses
 from facemill.mofanerf.codes import make_codes
 from facemill.mofanerf.faces import Faces
 from facemill.mofanerf.train import train
+from facemill.training import descent
 
 HEAD_SIZE = 64
 
@@ -64,3 +67,27 @@ def index(tmp_path_factory) -> Path:
         path, {"dataset": "demo", "expressions": ["1_neutral"], "people": {}, "split": split}
     )
     return path
+
+
+@pytest.fixture
+def killed_at(monkeypatch) -> Callable[[int], list[int]]:
+    """Kills a fit (once) in the middle of some step; states are kept as often as may be.
+
+    Returns the list of losses computed, which grows.
+    """
+
+    def arm(calls: int) -> list[int]:
+        made: list[int] = []
+        charbonnier = fit_losses.charbonnier
+
+        def counted(*colours):
+            made.append(len(made))
+            if len(made) == calls:
+                raise KeyboardInterrupt
+            return charbonnier(*colours)
+
+        monkeypatch.setattr(descent, "SECONDS_BETWEEN", 0.0)
+        monkeypatch.setattr(fit_losses, "charbonnier", counted)
+        return made
+
+    return arm

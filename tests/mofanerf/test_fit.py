@@ -104,11 +104,54 @@ def test_the_report_is_plain_and_whole(faces, known):
 def test_the_same_seed_makes_the_same_fit(faces, known):
     image = known[0]
     first, again = (
-        fit_image(faces, image, None, FRONT, None, QUICK, torch.Generator().manual_seed(3))
-        for _ in range(2)
+        fit_image(faces, image, None, FRONT, None, replace(QUICK, seed=3)) for _ in range(2)
     )
     np.testing.assert_array_equal(first.codes.appearance, again.codes.appearance)
     np.testing.assert_array_equal(first.camera.extrinsics, again.camera.extrinsics)
+
+
+@pytest.mark.parametrize("calls", [3, 13, 27])
+def test_killed_and_taken_up_it_is_the_same_fit(faces, known, tmp_path, killed_at, calls):
+    """Killed on the mean face, from an expression, and on the way up."""
+    recipe = replace(QUICK, steps=12, start_steps=4, surface_every=2)
+    given = (faces, known[0], None, FRONT, None, recipe)
+    whole = fit_image(*given)
+    made = killed_at(calls)
+    with pytest.raises(KeyboardInterrupt):
+        fit_image(*given, work=tmp_path / "w")
+    killed = len(made)
+    resumed = fit_image(*given, work=tmp_path / "w")
+    assert resumed.report | {"seconds": 0} == whole.report | {"seconds": 0}
+    for name, found in vars(resumed.codes).items():
+        np.testing.assert_array_equal(found, getattr(whole.codes, name), err_msg=name)
+    np.testing.assert_array_equal(resumed.camera.extrinsics, whole.camera.extrinsics)
+    assert len(made) - killed < ALL_CALLS, "what was kept is not made again"
+
+
+ALL_CALLS = 4 + 4 + 2 * (4 + 1) + 12
+"""Losses of such a fit: the mean face, all expressions compared, two starts, the way up."""
+
+
+def test_a_settled_fit_is_taken_up_as_settled(faces, known, tmp_path, killed_at):
+    recipe = replace(QUICK, steps=30, patience=2, tolerance=0.5, surface_every=10)
+    given = (faces, known[0], None, FRONT, None, recipe)
+    first = fit_image(*given, work=tmp_path / "w")
+    assert first.report["stopped"] == "settled"
+    made = killed_at(10**6)
+    again = fit_image(*given, work=tmp_path / "w")
+    assert again.report | {"seconds": 0} == first.report | {"seconds": 0}
+    compared = len(faces.expressions) + recipe.starts
+    assert len(made) == compared, "no step is made again"
+
+
+def test_another_image_does_not_take_up_the_work(faces, known, tmp_path, killed_at):
+    killed_at(12)
+    with pytest.raises(KeyboardInterrupt):
+        fit_image(faces, known[0], None, FRONT, None, QUICK, work=tmp_path / "w")
+    other = np.ascontiguousarray(known[0][:, ::-1])
+    found = fit_image(faces, other, None, FRONT, None, QUICK, work=tmp_path / "w")
+    fresh = fit_image(faces, other, None, FRONT, None, QUICK)
+    np.testing.assert_array_equal(found.codes.appearance, fresh.codes.appearance)
 
 
 def test_landmarks_lead_the_pose_and_let_go(faces, known):

@@ -123,6 +123,26 @@ def test_fits_are_read_back_with_the_weights_they_belong_to(trained, fitted, tmp
         read_fit(tmp_path / "no.npz")
 
 
+def test_killed_in_the_middle_it_ends_with_the_same_file(trained, rendered, tmp_path, killed_at):
+    made = (trained, rendered.codes, rendered.split, rendered.views)
+    person = read_view_split(rendered.split).test_people[0]
+    short = SETTINGS["fit"] | {"steps": 12, "start_steps": 4, "surface_every": 2}
+    settings = SETTINGS | {"fit": short}
+
+    def fit(name):
+        work, out = tmp_path / "work", tmp_path / f"{name}.npz"
+        fit_person(*made, person, settings, out, out.with_suffix(".json"), 1, work)
+        assert not work.exists()
+        return out.read_bytes()
+
+    whole = fit("whole")
+    killed_at(25)
+    with pytest.raises(KeyboardInterrupt):
+        fit("killed")
+    assert list((tmp_path / "work").iterdir()) and not (tmp_path / "killed.npz").exists()
+    assert fit("killed") == whole
+
+
 def test_training_people_are_not_fitted(trained, rendered, tmp_path):
     made = (trained, rendered.codes, rendered.split, rendered.views)
     person = read_view_split(rendered.split).train_people[0]

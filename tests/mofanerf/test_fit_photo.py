@@ -80,9 +80,24 @@ def test_a_photo_is_fitted_and_everything_is_written(rendered, trained, photo, t
     for path in (figure, tmp_path / "out/views.png", tmp_path / "out/before_after.png"):
         with Image.open(path) as image:
             assert np.ptp(np.asarray(image.convert("L"))) > 200
-    fit_photo(*given[:4], tmp_path / "again", figure=None)
-    first, second = (np.load(tmp_path / name / "codes.npz") for name in ("out", "again"))
-    assert all(np.array_equal(first[name], second[name]) for name in first.files)
+
+
+def test_a_photo_whose_fit_was_killed_ends_with_the_same_file(
+    rendered, trained, photo, tmp_path, killed_at
+):
+    """In the second of two rounds."""
+    fit = SETTINGS["fit"] | {"surface_every": 2, "steps": 8}
+    settings = {"photo": SETTINGS["photo"] | {"rounds": 2}, "fit": fit}
+    given, work = (trained, rendered.codes, photo, settings), tmp_path / "work"
+    fit_photo(*given, tmp_path / "whole")
+    killed_at(2 * (2 + 4 + 2 + 1) + 8 + 5)
+    with pytest.raises(KeyboardInterrupt):
+        fit_photo(*given, tmp_path / "killed", work=work)
+    assert {path.name for path in work.iterdir()} == {"round 1", "round 2"}
+    fit_photo(*given, tmp_path / "killed", work=work)
+    assert not work.exists()
+    whole, resumed = ((tmp_path / n / "codes.npz").read_bytes() for n in ("whole", "killed"))
+    assert resumed == whole
 
 
 def test_the_light_goes_by_the_normals_of_a_mean_face(tmp_path):

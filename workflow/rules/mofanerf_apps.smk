@@ -61,13 +61,14 @@ rule mofanerf_fit:
         runtime=lambda wildcards, attempt: 240 * attempt,
     params:
         views=lambda wildcards, input: str(Path(input.views).parent),
+        work=f"{WORK}/mofanerf_fit/{{radiance}}/{{person}}",
         settings=json.dumps(MOFANERF_FIT),
         code=CODE["mofanerf_fit"],
     shell:
         "python workflow/scripts/mofanerf_fit.py --model {input.model:q} --codes {input.codes:q} "
         "--split {input.split:q} --views {params.views:q} --person {wildcards.person:q} "
-        "--settings {params.settings:q} --threads {threads} --out {output.fit:q} "
-        "--report {output.report:q} &> {log:q}"
+        "--settings {params.settings:q} --threads {threads} --work {params.work:q} "
+        "--out {output.fit:q} --report {output.report:q} &> {log:q}"
 
 
 rule mofanerf_fit_evaluate:

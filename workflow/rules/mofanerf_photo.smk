@@ -116,10 +116,11 @@ rule mofanerf_fit_photo:
             for word in (f"--{name}", str(input[name]))
         ],
         settings=json.dumps(PHOTO_SETTINGS | {"fit": MOFANERF_FIT["fit"]}),
+        work=f"{WORK}/mofanerf_fit_photo/{PHOTO_IN.name}",
         out=lambda wildcards, output: str(Path(output.made[0]).parent),
         code=CODE["mofanerf_fit_photo"],
     shell:
         "python workflow/scripts/mofanerf_fit_photo.py --model {input.model:q} "
         "--codes {input.codes:q} --photo {input.photo:q} {params.files:q} "
-        "--settings {params.settings:q} --threads {threads} --out {params.out:q} "
-        "--figure {output.figure:q} &> {log:q}"
+        "--settings {params.settings:q} --threads {threads} --work {params.work:q} "
+        "--out {params.out:q} --figure {output.figure:q} &> {log:q}"

@@ -1,7 +1,8 @@
 """Fit MoFaNeRF to one image of a person it was not trained on.
 
 In: a trained model with its codes and split, the views. Given of the person are one image with its
-mask, 68 landmarks and a rough camera. Out: codes and camera (.npz), and a report (.json).
+mask, 68 landmarks and a rough camera. Out: codes and camera (.npz), and a report (.json). The work
+folder keeps what is found so far: starting again goes on where it was killed.
 """
 
 import argparse
@@ -21,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings", type=json.loads, default={}, help='JSON: {"noise_degrees": ...}'
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--work", type=Path, help="folder for resuming; default: nothing is kept")
     parser.add_argument("--out", type=Path, required=True, help="codes and camera (.npz) to write")
     parser.add_argument("--report", type=Path, required=True, help="report (.json) to write")
 
@@ -33,7 +35,7 @@ def main(args: argparse.Namespace) -> None:
     torch.set_num_threads(args.threads)
     fit_person(
         args.model, args.codes, args.split, args.views, args.person, args.settings,
-        args.out, args.report, args.threads,
+        args.out, args.report, args.threads, args.work,
     )  # fmt: skip
 
 

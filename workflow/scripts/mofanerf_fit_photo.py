@@ -2,7 +2,8 @@
 
 In: the model with its codes, the photo (JPEG, PNG, ...) and its 68 landmarks: <photo>.landmarks.txt
 or .npy beside it, a file named here, or a detector's network. Out, in a folder: codes and report
-(codes.json), the prepared photo (relit.png, relit.json), the model's picture, new views.
+(codes.json), the prepared photo (relit.png, relit.json), the model's picture, new views. The work
+folder keeps what is found so far: starting again goes on where it was killed.
 """
 
 import argparse
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--settings", type=json.loads, default={}, help='JSON: {"photo": {...}, "fit": {...}}'
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    parser.add_argument("--work", type=Path, help="folder for resuming; default: nothing is kept")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     parser.add_argument("--figure", type=Path, help="picture of it all to write")
 
@@ -43,6 +45,8 @@ def main(args: argparse.Namespace) -> None:
         args.mask,
         args.detector,
         args.figure,
+        args.threads,
+        args.work,
     )
 
 

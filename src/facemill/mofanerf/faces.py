@@ -38,7 +38,8 @@ class Faces:
 
     def __init__(self, model: str | Path, codes: str | Path, device: torch.device) -> None:
         self.codes = CodesFile(codes)
-        self.model, metadata = load_model(model, sha256(codes))
+        self.checksums = {"model": sha256(model), "codes": sha256(codes)}
+        self.model, metadata = load_model(model, self.checksums["codes"])
         self.model.to(device)
         self.device = device
         self.expressions: tuple[str, ...] = tuple(metadata["expressions"])

@@ -5,15 +5,18 @@ sampled is predicted anew from the codes as they change. What differs from the r
 docs/mofanerf.md.
 """
 
+import hashlib
 import logging
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, UInt8
 
+from facemill.files import content_hash
 from facemill.mesh.frames import HEAD_CENTRE
 from facemill.metrics.images import psnr
 from facemill.mofanerf.faces import FaceCodes, Faces
@@ -24,8 +27,14 @@ from facemill.mofanerf.fit_unknowns import Decoder, Unknowns, branch, motion, po
 from facemill.mofanerf.landmark_model import LandmarkModel
 from facemill.mofanerf.prior import CodePrior, code_prior
 from facemill.render.cameras import Camera
+from facemill.training.loop import sources
+from facemill.training.settings import to_settings
 
 log = logging.getLogger(__name__)
+
+CODE = ("canonical", "compositing", "face_model", "fit", "fit_losses", "fit_steps", "fit_target")
+CODE += ("fit_unknowns", "landmark_model", "layers", "model", "prior", "rays", "render", "surface")
+"""Modules that decide what is found."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +58,9 @@ def fit_image(
     camera: Camera,
     landmarks: Float[np.ndarray, "_ _"] | None = None,
     settings: FitConfig = FitConfig(),  # noqa: B008 - frozen
-    generator: torch.Generator | None = None,
     name: str = "image",
     prior: CodePrior | None = None,
+    work: str | Path | None = None,
 ) -> FittedImage:
     """Find pose, brightness and the three codes of the face in one image.
 
@@ -59,9 +68,11 @@ def fit_image(
     or RGB with ``mask`` (True on the head); what lies outside the mask is background and shall be
     empty. ``camera`` (face frame, mm, of this image's size) is the guess that the pose starts
     from. ``landmarks`` are 68 image points (pixels, not-a-number where unknown) which lead the
-    first half of the fit. The ``generator`` (CPU) draws pixels and samples; without one
-    ``settings.seed`` makes it. ``name`` stands in messages. ``prior`` saves making the training
-    people's distribution again for many images.
+    first half of the fit. ``settings.seed`` and ``name``, which stands in messages, say which
+    pixels and samples are drawn. ``prior`` saves making the training people's distribution again
+    for many images. With a folder ``work`` the same call goes on where it was killed, to the bit
+    with as many threads; whoever owns the folder removes it. The report's seconds are those of the
+    last run.
 
     Raises DataError where image, mask, camera and landmarks do not belong together, TrainingError
     when the loss is no finite number.
@@ -69,8 +80,6 @@ def fit_image(
     began = time.perf_counter()
     pixels, seen = checked_image(image, mask, camera, name)
     marks = checked_landmarks(landmarks, name)
-    if generator is None:
-        generator = torch.Generator().manual_seed(settings.seed)
     faces.model.requires_grad_(False)
     prior = prior or code_prior(faces, settings.floor)
     levels = pyramid(pixels, seen, camera, settings.levels, faces.device)
@@ -79,11 +88,13 @@ def fit_image(
         known = torch.from_numpy(marks.astype(np.float32)).to(faces.device)
         marked = LandmarkModel(faces.codes, faces.surfaces, faces.device)
     decoder = Decoder(faces, prior)
-    task = Task(faces, prior, decoder, settings, generator, camera, known, marked, name)
+    of = fingerprint(faces, settings, pixels, seen, camera, marks)
+    folder = None if work is None else Path(work)
+    task = Task(faces, prior, decoder, settings, camera, known, marked, name, folder, of)
     unknowns, tried = best_start(task, levels)
     shares = np.array(settings.level_shares) / sum(settings.level_shares)
     counts = [max(1, round(settings.steps * share)) for share in shares]
-    trail = task.descend(unknowns, levels, counts, stop=True)
+    trail = task.descend("all levels", unknowns, levels, counts, stop=True)
     codes, posed = decoder.numbers(unknowns), posed_camera(camera, unknowns.pose)
     brightness = float(unknowns.brightness.detach().exp())
     picture = bright(faces.draw(codes, posed, settings.sampling).colour, brightness)
@@ -116,16 +127,39 @@ def best_start(task: Task, levels: list[Level]) -> tuple[Unknowns, dict[str, flo
     """
     faces, config = task.faces, task.config
     common = start(faces, task.prior)
-    task.descend(common, levels[:1], [config.start_steps], stop=False, hold_mix=True)
+    counts = [config.start_steps]
+    task.descend("mean face", common, levels[:1], counts, stop=False, hold_mix=True)
     level = levels[min(1, len(levels) - 1)]
     branches = [branch(common, row) for row in range(len(faces.expressions))]
     ranked = sorted(branches, key=lambda unknowns: task.loss(unknowns, level))[: config.starts]
     tried: dict[str, float] = {}
     for unknowns in ranked:
         row = next(i for i, of in enumerate(branches) if of is unknowns)
-        task.descend(unknowns, [level], [config.start_steps], stop=False)
-        tried[faces.expressions[row]] = task.loss(unknowns, level)
+        expression = faces.expressions[row]
+        task.descend(f"from {expression}", unknowns, [level], counts, stop=False)
+        tried[expression] = task.loss(unknowns, level)
     return ranked[int(np.argmin(list(tried.values())))], tried
+
+
+def fingerprint(
+    faces: Faces,
+    settings: FitConfig,
+    pixels: UInt8[np.ndarray, "h w 3"],
+    seen: Bool[np.ndarray, "h w"],
+    camera: Camera,
+    marks: Float[np.ndarray, "68 2"] | None,
+) -> dict[str, Any]:
+    """What a fit depends on; another one does not take up this one's work."""
+    image = hashlib.sha256()
+    for array in (pixels, seen, camera.intrinsics, camera.extrinsics, marks):
+        image.update(b"" if array is None else np.ascontiguousarray(array).tobytes())
+    return {
+        "settings": to_settings(settings),
+        "code": content_hash(sources(Path(__file__).parent, CODE)),
+        "model": dict(faces.checksums),
+        "image": image.hexdigest(),
+        "device": faces.device.type,
+    }
 
 
 def bright(

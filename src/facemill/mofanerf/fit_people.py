@@ -7,6 +7,7 @@ not used.
 
 import logging
 import math
+import shutil
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -34,7 +35,7 @@ from facemill.mofanerf.prior import mean_appearance
 from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.mofanerf.table import COLUMNS, COST, ONE_IMAGE, ImageScore
 from facemill.mofanerf.train import without_denormals
-from facemill.randomness import derived_seed, generator
+from facemill.randomness import generator
 from facemill.render.cameras import Camera
 from facemill.render.view_pack import ViewPack
 from facemill.training.device import choose_device, keep_freed_memory, reproducible
@@ -82,10 +83,12 @@ def fit_person(
     out: str | Path,
     report: str | Path,
     threads: int | None = None,
+    work: str | Path | None = None,
 ) -> FittedImage:
     """Fit one image of a held-out person; write codes and camera (.npz) and the report (.json).
 
-    ``views`` is the folder of view packs, ``settings`` fields of PeopleConfig. Raises DataError
+    ``views`` is the folder of view packs, ``settings`` fields of PeopleConfig. With a folder
+    ``work``, which is removed at the end, a run that was killed goes on. Raises DataError
     for a person that training has seen, and where model, codes and views do not belong together.
     """
     config = from_settings(PeopleConfig, settings, "mofanerf.fit_people")
@@ -116,8 +119,8 @@ def fit_person(
             guess,
             marks,
             config.fit,
-            torch.Generator().manual_seed(derived_seed(config.fit.seed, "mofanerf_fit", person)),
             f"{person}, {given.expression}, view {given.view}",
+            work=work,
         )
     fitted.report.update(
         person=person,
@@ -127,6 +130,8 @@ def fit_person(
         camera_error=camera_error(fitted.camera, truth),
     )
     write_fit(fitted, model, out, report)
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
     return fitted
 
 

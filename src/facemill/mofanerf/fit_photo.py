@@ -5,6 +5,7 @@ face that was fitted in the round before, and the fit is made again.
 """
 
 import logging
+import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -34,10 +35,11 @@ from facemill.mofanerf.photo import (
 )
 from facemill.mofanerf.photo_files import read_photo
 from facemill.mofanerf.prior import code_prior
+from facemill.mofanerf.train import without_denormals
 from facemill.render.cameras import orbit
 from facemill.render.pixels import eight_bit
 from facemill.render.views import DISTANCE, FOCAL, SIZE
-from facemill.training.device import choose_device
+from facemill.training.device import choose_device, reproducible
 from facemill.training.settings import from_settings
 
 log = logging.getLogger(__name__)
@@ -88,13 +90,16 @@ def fit_photo(
     mask: str | Path | None = None,
     detector: str | Path | None = None,
     figure: str | Path | None = None,
+    threads: int | None = None,
+    work: str | Path | None = None,
 ) -> None:
     """Fit a trained model to one photo and write ``MADE`` into the folder ``out``.
 
     ``settings`` holds ``photo`` and ``fit``. ``landmarks`` and ``mask`` default to the files beside
     the photo; where there are no landmarks, ``detector`` (a network's file) finds them. ``figure``
-    is a picture of it all to write as well. Raises
-    DataError or GeometryError for a photo that cannot be used, before anything is fitted.
+    is a picture of it all to write as well. With a folder ``work``, which is removed at the end, a
+    run that was killed goes on. Raises DataError or GeometryError for a photo that cannot be used,
+    before anything is fitted.
     """
     config = from_settings(PhotoSettings, settings, "mofanerf")
     faces = Faces(model, codes, choose_device(config.photo.device))
@@ -115,14 +120,21 @@ def fit_photo(
     )  # fmt: skip
     if cut_off(prepared):
         log.warning("%s: the head is cut off by the photo's border; its shape suffers", photo)
-    relit, fitted = fit_prepared(faces, prepared, config, Path(photo).stem)
+    with reproducible(faces.device, threads or torch.get_num_threads()), without_denormals():
+        relit, fitted = fit_prepared(faces, prepared, config, Path(photo).stem, work)
     fitted = replace(fitted, report=fitted.report | about(prepared, relit))
     write_fit(fitted, model, Path(out) / "codes.npz", Path(out) / "codes.json")
     draw(faces, Path(photo), prepared, relit, fitted, config, Path(out), figure)
+    if work is not None:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def fit_prepared(
-    faces: Faces, prepared: PreparedPhoto, config: PhotoSettings, name: str
+    faces: Faces,
+    prepared: PreparedPhoto,
+    config: PhotoSettings,
+    name: str,
+    work: str | Path | None = None,
 ) -> tuple[PreparedPhoto, FittedImage]:
     """The picture that was fitted, its light taken out, and the fit.
 
@@ -142,10 +154,10 @@ def fit_prepared(
             relit.mask,
             camera,
             prepared.landmarks,
-            settings,
-            torch.Generator().manual_seed(settings.seed + number),
+            replace(settings, seed=settings.seed + number),
             name,
             prior,
+            None if work is None else Path(work) / f"round {number + 1}",
         )
         surface, camera = faces.surface_of(fitted.codes), fitted.camera
     return relit, fitted

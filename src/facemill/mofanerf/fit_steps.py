@@ -1,8 +1,14 @@
-"""The descent of a fit: one step's loss, the surface that follows the codes, when to stop."""
+"""The descent of a fit: one step's loss, the surface that follows the codes, when to stop.
+
+What a step draws follows from its number. A state is kept only where the surface is predicted anew,
+as it follows from the unknowns there. So a fit that was killed ends with the same codes.
+"""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -26,15 +32,18 @@ from facemill.mofanerf.prior import CodePrior
 from facemill.mofanerf.rays import UNIT, Rays
 from facemill.mofanerf.render import trace
 from facemill.mofanerf.surface import expected_depth
+from facemill.randomness import derived_seed
 from facemill.render.cameras import Camera
+from facemill.training.descent import Descent
+from facemill.training.progress import Progress
 
 
-@dataclass
+@dataclass(frozen=True)
 class Trail:
     """Losses along a descent; ``terms`` are the weighted ones of the last step."""
 
-    totals: list[float] = field(default_factory=list)
-    terms: dict[str, float] = field(default_factory=dict)
+    totals: list[float]
+    terms: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -53,14 +62,16 @@ class Task:
     prior: CodePrior
     decoder: Decoder
     config: FitConfig
-    generator: torch.Generator
     camera: Camera  # as guessed, of the whole image
     landmarks: Float[Tensor, "68 2"] | None
     landmark_model: LandmarkModel | None
     name: str
+    work: Path | None  # where descents keep their states
+    of: Mapping[str, Any]  # by which they know that a state is theirs
 
     def descend(
         self,
+        stage: str,
         unknowns: Unknowns,
         levels: Sequence[Level],
         counts: Sequence[int],
@@ -71,37 +82,53 @@ class Task:
 
         With ``stop`` it ends on the last level once the loss no longer falls; landmarks lead its
         first half, and all of a descent without. ``hold_mix`` keeps the mix of expressions.
+        ``stage`` names the descent among those of the fit.
         """
-        config, total, trail = self.config, sum(counts), Trail()
+        config, total = self.config, sum(counts)
+        first = np.concatenate([[0], np.cumsum(counts)])  # steps, of the levels
         rates = replace(config.rates, mix=0.0) if hold_mix else config.rates
         groups = unknowns.groups(rates)
         firsts = [group["lr"] for group in groups]
         optimiser = torch.optim.Adam(groups)
-        for level, count in zip(levels, counts, strict=True):
-            surface, began = None, len(trail.totals)
-            for number in range(count):
-                step = len(trail.totals)
-                if surface is None or number % config.surface_every == 0:
-                    surface = self.surface(unknowns, level)
-                for group, rate in zip(optimiser.param_groups, firsts, strict=True):
-                    group["lr"] = rate * (0.1 + 0.45 * (1 + math.cos(math.pi * step / total)))
-                optimiser.zero_grad(set_to_none=True)
-                lead = 1.0 - 2.0 * step / total if stop else 1.0
-                terms = self.terms(unknowns, level, surface, lead)
-                loss = torch.stack(list(terms.values())).sum()
-                loss.backward()
-                trail.terms = {name: term.item() for name, term in terms.items()}
-                trail.totals.append(loss.item())
-                if not math.isfinite(trail.totals[-1]):
-                    raise TrainingError(
-                        f"{self.name}: the loss is {trail.totals[-1]} at step {step} of the fit. "
-                        "Lower mofanerf.fit.rates, or check that the camera is in the face frame "
-                        "(mm)."
-                    )
-                optimiser.step()
-                if stop and level is levels[-1] and self.settled(trail.totals[began:]):
-                    return trail
-        return trail
+        totals = torch.zeros(total, dtype=torch.float64)
+        kept = {**vars(unknowns), "totals": totals}
+        descent = Descent(self.work and self.work / stage, self.of, kept, optimiser)
+        progress = Progress(f"mofanerf_fit {self.name}, {stage}", total, descent.steps)
+        found, made, surface = descent.terms, descent.steps, None
+        for step in range(descent.steps, total):
+            at = int(np.searchsorted(first, step, side="right")) - 1
+            on_last = at == len(levels) - 1
+            if stop and on_last and self.settled(totals[first[at] : step].tolist()):
+                descent.note(step, found, last=True)
+                break
+            if surface is None or (step - first[at]) % config.surface_every == 0:
+                surface = self.surface(unknowns, levels[at])
+            for group, rate in zip(optimiser.param_groups, firsts, strict=True):
+                group["lr"] = rate * (0.1 + 0.45 * (1 + math.cos(math.pi * step / total)))
+            optimiser.zero_grad(set_to_none=True)
+            lead = 1.0 - 2.0 * step / total if stop else 1.0
+            draws = self.draws(stage, step)
+            terms = self.terms(unknowns, levels[at], surface, lead, draws)
+            loss = torch.stack(list(terms.values())).sum()
+            loss.backward()
+            totals[step] = loss.item()
+            if not math.isfinite(totals[step]):
+                raise TrainingError(
+                    f"{self.name}: the loss is {loss.item()} at step {step} of the fit. Lower "
+                    "mofanerf.fit.rates, or check that the camera is in the face frame (mm)."
+                )
+            optimiser.step()
+            found, made = {name: term.item() for name, term in terms.items()}, step + 1
+            if (made - first[at]) % config.surface_every == 0 or made in first:
+                descent.note(made, found, last=made == total)
+            progress.update(made, f"loss {totals[step]:.4g}")
+        progress.close()
+        return Trail(totals[:made].tolist(), found)
+
+    def draws(self, stage: str, step: int) -> torch.Generator:
+        """Random numbers of one step."""
+        seed = derived_seed(self.config.seed, "mofanerf_fit", self.name, stage, str(step))
+        return torch.Generator().manual_seed(seed)
 
     def settled(self, totals: Sequence[float]) -> bool:
         """Whether the mean loss of the last steps is hardly below that of as many before."""
@@ -127,7 +154,7 @@ class Task:
         """The whole loss on every fourth ray of a level: the same for all that are compared."""
         surface = self.surface(unknowns, level)
         every = Surface(surface.pixels[::4], surface.guide[::4])
-        terms = self.terms(unknowns, level, every, 1.0, whole=True)
+        terms = self.terms(unknowns, level, every, 1.0)
         return float(torch.stack(list(terms.values())).sum())
 
     def terms(
@@ -136,17 +163,16 @@ class Task:
         level: Level,
         surface: Surface,
         lead: float,
-        whole: bool = False,
+        draws: torch.Generator | None = None,
     ) -> dict[str, Float[Tensor, ""]]:
-        """All terms on some rays of a level (or on the ``whole``), each times its weight.
+        """All terms on some rays of a level (without ``draws`` on all), each times its weight.
 
         ``lead`` is a factor on the landmarks' weight, which are left out from 0 on.
         """
         config, weights = self.config, self.config.weights
         count = len(surface.pixels)
-        draws = None if whole else self.generator
         drawn = torch.arange(count)
-        if not whole:
+        if draws is not None:
             drawn = torch.randperm(count, generator=draws)[: config.rays]
         drawn = drawn.to(self.faces.device)
         pixels = surface.pixels[drawn]

@@ -156,7 +156,7 @@ class TrainConfig:
             require(value > 0, f"{name}: found {value}, expected a number above 0")
 
     def is_warm(self, step: int) -> bool:
-        """Whether a step belongs to the warm-up: labelled people alone, their true codes decoded."""
+        """Whether a step is of the warm-up: labelled people alone, their true codes decoded."""
         return step < self.warmup * self.steps
 
 

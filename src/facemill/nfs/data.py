@@ -122,7 +122,7 @@ class TrainingSet:
     def batch(self, step: int, config: TrainConfig, model: ModelConfig) -> Batch:
         """The batch of a step: by seed and step alone.
 
-        Unlabelled people come after the warm-up: until then their codes mean nothing to the decoder.
+        Unlabelled people come after the warm-up; before, their codes mean nothing to the decoder.
         """
         rng = generator(config.seed, "nfs", "batch", str(step))
         unlabelled = self.unlabelled and rng.random() < config.unlabelled_share

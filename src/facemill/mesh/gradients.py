@@ -1,10 +1,10 @@
 """Gradients of functions on a mesh's vertices, in a tangent frame at each (DiffusionNet)."""
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.sparse import coo_array, csr_array
 
-from facemill.mesh.laplacian import undirected_edges
+from facemill.mesh.connectivity import directed_edges
 from facemill.mesh.normals import face_normals_and_areas
 from facemill.mesh.surface import Mesh
 
@@ -52,23 +52,33 @@ def gradient_operators(mesh: Mesh) -> tuple[csr_array, csr_array]:
     2 x 2 system has a closed form, so all vertices are done at once.
     """
     n = len(mesh.vertices)
-    first, second = tangent_frames(plain_vertex_normals(mesh))
-    edges = undirected_edges(mesh.faces)
-    i = np.concatenate([edges[:, 0], edges[:, 1]])
-    j = np.concatenate([edges[:, 1], edges[:, 0]])
     vertices = np.asarray(mesh.vertices, np.float64)
-    step = vertices[j] - vertices[i]
-    tx, ty = (step * first[i]).sum(axis=1), (step * second[i]).sum(axis=1)
-    xx, xy, yy = (np.bincount(i, w, n) for w in (tx * tx, tx * ty, ty * ty))
+    starts, j = _rings(mesh.faces, n)
+    degree = np.diff(starts)
+    step = vertices[j] - np.repeat(vertices, degree, axis=0)
+    tx, ty = (
+        np.einsum("ij,ij->i", step, np.repeat(axis, degree, axis=0))
+        for axis in tangent_frames(plain_vertex_normals(mesh))
+    )
+    xx, xy, yy = (np.add.reduceat(w, starts[:-1]) for w in (tx * tx, tx * ty, ty * ty))
     xx, yy = xx + RIDGE, yy + RIDGE
-    determinant = xx * yy - xy * xy
-    along_x = (yy[i] * tx - xy[i] * ty) / determinant[i]
-    along_y = (xx[i] * ty - xy[i] * tx) / determinant[i]
-    return _differences(i, j, along_x, n), _differences(i, j, along_y, n)
+    inverse = np.stack([yy, -xy, xx]) / (xx * yy - xy * xy)
+    (a, b, c) = np.repeat(inverse, degree, axis=1)
+    centre = j == np.repeat(np.arange(n, dtype=j.dtype), degree)
+    found = []
+    for weights in (a * tx + b * ty, b * tx + c * ty):
+        weights[centre] = -np.add.reduceat(weights, starts[:-1])
+        found.append(csr_array((weights, j, starts), shape=(n, n)))
+    return found[0], found[1]
 
 
-def _differences(i: np.ndarray, j: np.ndarray, weights: np.ndarray, n: int) -> csr_array:
-    """The operator f -> sum_j w_ij (f_j - f_i)."""
-    diagonal = -np.bincount(i, weights, n)
-    rows, columns = np.concatenate([i, np.arange(n)]), np.concatenate([j, np.arange(n)])
-    return coo_array((np.concatenate([weights, diagonal]), (rows, columns)), shape=(n, n)).tocsr()
+def _rings(
+    faces: Int[np.ndarray, "f 3"], n: int
+) -> tuple[Int[np.ndarray, " n1"], Int[np.ndarray, " e"]]:
+    """Each vertex with its neighbours, as row starts and columns of a sparse matrix."""
+    a, b = directed_edges(faces).T
+    own = np.arange(n)
+    rows, columns = np.concatenate([a, b, own]), np.concatenate([b, a, own])
+    graph = coo_array((np.ones(len(rows), bool), (rows, columns)), shape=(n, n)).tocsr()
+    graph.sort_indices()
+    return graph.indptr, graph.indices

@@ -7,6 +7,7 @@ from jaxtyping import Float, Int
 from scipy.sparse import coo_array, csc_array, csr_array, diags_array
 
 from facemill.errors import GeometryError
+from facemill.mesh.block_lanczos import largest_eigenpairs
 from facemill.mesh.connectivity import directed_edges
 from facemill.mesh.normals import face_normals_and_areas
 from facemill.mesh.surface import Mesh
@@ -20,8 +21,12 @@ ATTEMPTS = 5
 """The shift is raised tenfold after each failure; so many tries in all (DiffusionNet: 5)."""
 
 TOLERANCE = 1e-10
-"""Relative accuracy of the eigenvalues asked of the solver. With less, Lanczos misses some of the
+"""Relative residual of the eigenpairs asked of the solver. With less, Lanczos misses some of the
 several functions that a symmetric mesh has at one eigenvalue."""
+
+DENSE = 600
+"""Vertices up to which the whole matrix is solved: Lanczos needs a space much larger than what it
+looks for, and wins nothing there."""
 
 
 def cotangent_laplacian(mesh: Mesh) -> csr_array:
@@ -63,8 +68,8 @@ def eigenbasis(
 
     phi is orthonormal in the masses: phi^T M phi = I; each column's largest entry is positive, so
     that two runs agree. The problem is solved in its symmetric form M^-1/2 L M^-1/2 by
-    shift-invert Lanczos, which is faster than the generalised one. Raises GeometryError where the
-    mesh has too few vertices, or where no shift leads to a solution.
+    shift-invert block Lanczos. Raises GeometryError where the mesh has too few vertices, or where
+    no shift leads to a solution.
     """
     n = laplacian.shape[0]
     if n <= count + 1:
@@ -76,20 +81,21 @@ def eigenbasis(
     # Masses of one: the scale of the mesh must not decide how well the shift works.
     unit = mass.mean()
     symmetric = (root @ (laplacian + SHIFT * diags_array(np.ones(n))) @ root * unit).tocsc()
-    start = np.random.default_rng(0).standard_normal(n)
-    values, vectors = _smallest(symmetric, count, start, name)
+    values, vectors = _smallest(symmetric, count, name)
     order = np.argsort(values)
     values, vectors = np.clip(values[order] / unit, 0.0, None), root @ vectors[:, order]
     largest = np.abs(vectors).argmax(axis=0)
     return values, vectors * np.sign(vectors[largest, np.arange(count)])
 
 
-def _smallest(symmetric: csc_array, count: int, start: Float[np.ndarray, " v"], name: str):
+def _smallest(symmetric: csc_array, count: int, name: str):
     """Eigenpairs next to a small shift; a shift that fails is raised (DiffusionNet)."""
-    from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh, splu
+    from scipy.linalg import LinAlgError, eigh
+    from scipy.sparse.linalg import splu
 
     n = symmetric.shape[0]
-    width = min(n - 1, 2 * count + 20)
+    if n <= max(DENSE, 6 * count):
+        return eigh(symmetric.toarray(), subset_by_index=[0, count - 1])
     shift, problem = SHIFT, None
     for _ in range(ATTEMPTS):
         try:
@@ -100,14 +106,14 @@ def _smallest(symmetric: csc_array, count: int, start: Float[np.ndarray, " v"], 
                 diag_pivot_thresh=0.0,
                 options={"SymmetricMode": True},
             )
-            inverse = LinearOperator((n, n), factor.solve, dtype=np.float64)
-            found = eigsh(
-                symmetric, count, sigma=-shift, OPinv=inverse, v0=start, ncv=width, tol=TOLERANCE
-            )
-            if all(np.isfinite(part).all() for part in found):
-                return found
+            rng = np.random.default_rng(0)
+            _, vectors = largest_eigenpairs(factor.solve, n, count, TOLERANCE, rng)
+            # More exact than 1 / value - shift, whose digits the constant function takes.
+            values = (vectors * (symmetric @ vectors)).sum(axis=0)
+            if np.isfinite(values).all():
+                return values, vectors
             problem = "not finite"
-        except (ArpackError, RuntimeError, ValueError) as error:
+        except (LinAlgError, RuntimeError, ValueError) as error:
             problem = error
         log.warning("%s: no eigenfunctions at shift %g (%s); raising it", name, shift, problem)
         shift *= 10.0

@@ -40,6 +40,15 @@ def test_a_gaussian_blob_stops_as_its_integral_says():
     assert abs(seen.opacity.item() - expected) < 1e-4
 
 
+def test_uneven_samples_stop_as_much_as_the_lengths_they_stand_for():
+    """Even density, uneven cells: the optical depth is sigma times the whole, to the bit."""
+    borders = torch.tensor([0.0, 0.1, 0.15, 0.9, 2.0], dtype=torch.float64)
+    middle, widths = 0.5 * (borders[1:] + borders[:-1]), borders.diff()
+    density, colour = torch.full((4,), 1.3).double(), torch.ones(4, 3).double()
+    seen = composite(density, colour, middle, torch.tensor(2.0), widths=widths)
+    assert abs(seen.opacity.item() - (1 - math.exp(-1.3 * 2.0 * 2.0))) < 1e-7
+
+
 def test_depth_of_a_wall_is_where_it_stands():
     t = ray(3000, 0.0, 3.0)
     density = 1e4 * (t >= 1.7).double()

@@ -17,7 +17,7 @@ from facemill.mofanerf.fit_people import PeopleConfig, camera_error, disturbed
 from facemill.mofanerf.landmark_model import LandmarkModel
 from facemill.render.cameras import Camera, orbit
 
-SAMPLING = SamplingConfig(shell_predicted=12.0, shell_samples=8, uniform_samples=2)
+SAMPLING = SamplingConfig(samples=10)
 QUICK = FitConfig(steps=4, starts=2, start_steps=2, rays=64, sampling=SAMPLING)
 RECIPE = FitConfig(
     steps=160,

@@ -34,7 +34,7 @@ SETTINGS = {
     "novel_views": 2,
     "noise_degrees": 3.0,
     "noise_mm": 8.0,
-    "sampling": {"shell_samples": 8, "uniform_samples": 2},
+    "sampling": {"samples": 10},
     "fit": {
         "steps": 120,
         "starts": 2,
@@ -42,7 +42,7 @@ SETTINGS = {
         "rays": 192,
         "levels": [0.5, 1.0],
         "level_shares": [0.4, 0.6],
-        "sampling": {"shell_predicted": 12.0, "shell_samples": 8, "uniform_samples": 2},
+        "sampling": {"samples": 10},
         "device": "cpu",
     },
 }

@@ -31,7 +31,7 @@ SETTINGS = {
         "starts": 1,
         "start_steps": 2,
         "rays": 96,
-        "sampling": {"shell_samples": 6, "uniform_samples": 2},
+        "sampling": {"samples": 8},
     },
 }
 

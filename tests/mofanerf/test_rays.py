@@ -8,6 +8,7 @@ from facemill.mofanerf.config import SamplingConfig
 from facemill.mofanerf.rays import (
     UNIT,
     Rays,
+    graded,
     guided,
     importance,
     pixel_rays,
@@ -78,9 +79,29 @@ def test_guided_samples_rise_and_most_lie_in_the_shell():
     assert (inside >= 16).all()
 
 
+def test_graded_samples_stand_for_the_whole_head_and_are_closest_at_the_surface():
+    rays, config = some_rays(16.0), SamplingConfig(samples=40, spread=4.0)
+    near, far = through_sphere(rays, config.radius / UNIT)
+    hit = (near < 16.0 - 1e-3) & (far > 16.0 + 1e-3)
+    t, widths = graded(rays, config)
+    drawn, same = graded(rays, config, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(widths.sum(-1)[hit], (far - near)[hit], atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(same, widths)
+    borders = near.unsqueeze(-1) + torch.nn.functional.pad(widths.cumsum(-1), (1, 0))
+    for samples in (t, drawn):
+        assert (samples >= borders[..., :-1] - 1e-4)[hit].all()
+        assert (samples <= borders[..., 1:] + 1e-4)[hit].all()
+    away = (t - 16.0).abs() * UNIT
+    finest = (widths / (config.spread**2 + away**2).sqrt())[hit]
+    spread = finest.max(dim=-1).values / finest.min(dim=-1).values
+    assert (spread < 1.1).all(), "spacing goes with the root of spread^2 + distance^2"
+
+
 def test_a_ray_without_expected_surface_is_sampled_through_the_head():
-    rays = some_rays(float("nan"))
-    t, _ = guided(rays, SamplingConfig(), 10.0)
-    near, far = through_sphere(rays, SamplingConfig().radius / UNIT)
-    assert t.isfinite().all()
-    assert (t >= near[..., None] - 1e-4).all() and (t <= far[..., None] + 1e-4).all()
+    rays, config = some_rays(float("nan")), SamplingConfig()
+    near, far = through_sphere(rays, config.radius / UNIT)
+    for t in (guided(rays, config, 10.0)[0], graded(rays, config)[0]):
+        assert t.isfinite().all()
+        assert (t >= near[..., None] - 1e-4).all() and (t <= far[..., None] + 1e-4).all()
+    even = graded(rays, config)[1]
+    torch.testing.assert_close(even, ((far - near) / config.samples)[..., None].expand_as(even))

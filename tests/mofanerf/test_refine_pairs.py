@@ -23,7 +23,7 @@ from facemill.training.checkpoint import Checkpoints
 SETTINGS = {
     "pairs": {"expressions": 2, "views": 2},
     "evaluate": {"people": 1, "views": 1},
-    "sampling": {"shell_samples": 4, "uniform_samples": 1},
+    "sampling": {"samples": 5},
 }
 
 

@@ -1,4 +1,4 @@
-"""Whole images: the shell against many even samples, what is counted, expected surfaces."""
+"""Whole images: few samples against many even ones, what is counted, expected surfaces."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from made_up_people import MODEL
 
 from facemill.mesh.frames import HEAD_CENTRE
 from facemill.mesh.surface import Mesh
+from facemill.metrics.images import psnr
 from facemill.mofanerf.config import ModelConfig, SamplingConfig
 from facemill.mofanerf.model import MoFaNeRF, macs_per_point
 from facemill.mofanerf.rays import UNIT
@@ -56,24 +57,43 @@ def test_expected_depth_is_the_mesh_s_and_spreads_beyond_its_silhouette():
     ).any()
 
 
-def test_the_shell_agrees_with_many_even_samples_and_asks_far_less():
+def test_samples_about_a_prediction_agree_with_many_even_ones_and_are_far_fewer():
     model, codes = ball_model()
-    sampling = SamplingConfig(shell_samples=16, uniform_samples=8)
+    sampling = SamplingConfig()
     guide = expected_depth(icosphere(RADIUS + 3), CAMERA, sampling.margin)  # a prediction 3 mm off
-    shell = render_image(model, CAMERA, codes, sampling, guide)
+    seen = render_image(model, CAMERA, codes, sampling, guide)
     dense = render_image(model, CAMERA, codes, sampling, dense_samples=512)
     sure = (dense.opacity > 0.99) | (dense.opacity < 0.01)
-    assert abs(shell.colour - dense.colour)[sure].max() < 0.03
-    assert abs(shell.depth - dense.depth)[shell.depth * dense.depth > 0].max() < 3.0
-    assert dense.cost.calls > 20 * shell.cost.calls
-    doubled = replace(sampling, shell_predicted=20.0, shell_samples=32)
+    assert abs(seen.colour - dense.colour)[sure].max() < 0.05  # 5 mm on the rim
+    assert abs(seen.depth - dense.depth)[seen.depth * dense.depth > 0].max() < 5.0
+    assert dense.cost.calls > 20 * seen.cost.calls
+    doubled = replace(sampling, spread=6.0, samples=48)
     again = render_image(model, CAMERA, codes, doubled, guide)
-    assert abs(shell.colour - again.colour)[sure].max() < 0.03
+    assert abs(seen.colour - again.colour)[sure].max() < 0.05
+
+
+def test_a_soft_silhouette_is_that_of_many_even_samples():
+    """Skin is soft by some millimetres, and a grazing ray runs through it for centimetres."""
+
+    def soft(points, directions, codes):
+        depth = (RADIUS / UNIT - points.norm(dim=-1)) * UNIT
+        return 40.0 * torch.sigmoid(depth - 2.0), torch.sigmoid(2 * points)
+
+    model, codes = ball_model()
+    model.fine.forward = soft
+    sampling = SamplingConfig()
+    guide = expected_depth(icosphere(RADIUS - 3), CAMERA, sampling.margin)
+    seen = render_image(model, CAMERA, codes, sampling, guide)
+    dense = render_image(model, CAMERA, codes, sampling, dense_samples=512)
+    edge = (dense.opacity > 0.02) & (dense.opacity < 0.98)
+    assert edge.sum() > 20
+    assert psnr(seen.colour, dense.colour) > 50.0
+    assert abs(seen.opacity - dense.opacity)[edge].max() < 0.02
 
 
 def test_costs_count_every_sample():
     model, codes = ball_model()
-    sampling = SamplingConfig(shell_samples=5, uniform_samples=2)
+    sampling = SamplingConfig(samples=7)
     guide = np.zeros((32, 32), np.float32)
     guide[3:7, 4:9] = 700.0
     cost = render_image(model, CAMERA, codes, sampling, guide, rays_at_once=6).cost

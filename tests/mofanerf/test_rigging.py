@@ -14,7 +14,7 @@ from facemill.mofanerf.landmark_model import LandmarkModel, landmark_vertices
 from facemill.mofanerf.rigging import expression_rig, fitted_rig, read_rows
 from facemill.render.cameras import orbit
 
-SAMPLING = SamplingConfig(shell_samples=8, uniform_samples=2)
+SAMPLING = SamplingConfig(samples=10)
 CAMERA = orbit(0, 0, 800, 112.5, 48, 48, HEAD_CENTRE)
 
 

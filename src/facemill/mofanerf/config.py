@@ -80,17 +80,18 @@ class SamplingConfig:
     coarse_samples: int = 64  # (release)
     fine_samples: int = 64  # drawn where the coarse network found something (release)
     shell: float = 6.0  # mm before and behind the true surface, in training (ours)
-    shell_predicted: float = 10.0  # mm before and behind a predicted surface (ours)
     shell_samples: int = 16  # in the shell (ours)
-    uniform_samples: int = 8  # of the whole head's depth, for what the shell misses (ours)
+    uniform_samples: int = 8  # of the whole head's depth, in training (ours)
+    samples: int = 24  # on a ray with a predicted surface (ours)
+    spread: float = 3.0  # mm from it beyond which their spacing grows with the distance (ours)
     radius: float = 170.0  # mm round the head's centre in which anything is (release: clipped so)
     margin: float = 12.0  # mm beside the silhouette within which rays still meet a shell (ours)
 
     def __post_init__(self) -> None:
-        require_at_least(self, 1, "coarse_samples", "shell_samples")
+        require_at_least(self, 1, "coarse_samples", "shell_samples", "samples")
         require_at_least(self, 0, "near", "fine_samples", "uniform_samples", "margin")
         require(self.far > self.near, f"far: found {self.far}, expected more than near")
-        for name in ("shell", "shell_predicted", "radius"):
+        for name in ("shell", "spread", "radius"):
             value = getattr(self, name)
             require(value > 0, f"{name}: found {value}, expected a length above 0")
 

@@ -185,7 +185,7 @@ def _reference(
     split: ViewSplit,
     config: EvaluateConfig,
 ) -> list[ImageScore]:
-    """How far the shell is from many even samples on every ray, and what it saves (fast alone)."""
+    """How far a frame is from many even samples on every ray, and what is saved (fast alone)."""
     if not config.reference_samples or faces.model.config.profile == "faithful":
         return []
     person, expression, view = split.train_people[0], split.expressions[0], split.test_views[0]
@@ -196,17 +196,13 @@ def _reference(
     sampling = config.sampling
     guide = expected_depth(faces.surface(person, expression), camera, sampling.margin)
     dense = render_image(faces.model, camera, codes, sampling, None, 1024, config.reference_samples)
-    shell = render_image(faces.model, camera, codes, sampling, guide, config.rays_at_once)
-    wide = replace(
-        sampling,
-        shell_predicted=2 * sampling.shell_predicted,
-        shell_samples=2 * sampling.shell_samples,
-    )
-    doubled = render_image(faces.model, camera, codes, wide, guide, config.rays_at_once)
+    shown = render_image(faces.model, camera, codes, sampling, guide, config.rays_at_once)
+    more = replace(sampling, spread=2 * sampling.spread, samples=2 * sampling.samples)
+    doubled = render_image(faces.model, camera, codes, more, guide, config.rays_at_once)
     values = {
-        "reference_agreement": ("dB", psnr(shell.colour, dense.colour)),
-        "shell_doubled_agreement": ("dB", psnr(doubled.colour, shell.colour)),
-        "evaluations_saved": ("1", dense.cost.calls / shell.cost.calls),
+        "reference_agreement": ("dB", psnr(shown.colour, dense.colour)),
+        "samples_doubled_agreement": ("dB", psnr(doubled.colour, shown.colour)),
+        "evaluations_saved": ("1", dense.cost.calls / shown.cost.calls),
     }
     return [
         ImageScore("mofanerf", method, REFERENCE, person, expression, view, name, unit, value)

@@ -34,7 +34,7 @@ class FitRates:
     shape: float = 4e-2  # of whitened numbers
     appearance: float = 4e-2  # of whitened numbers
     expression: float = 4e-3  # of what no mix of trained codes explains (release)
-    mix: float = 8e-2  # of the logits of the mix of trained expressions
+    mix: float = 2e-2  # of the logits of the mix of trained expressions
 
     def __post_init__(self) -> None:
         require_at_least(self, 0, *vars(self))

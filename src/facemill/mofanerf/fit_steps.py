@@ -180,8 +180,7 @@ class Task:
         codes = model.condition(*[code[None] for code in self.decoder(unknowns)])
         origins, directions = level.origins[pixels], level.directions[pixels]
         rays = Rays(*posed_rays(origins, directions, unknowns.pose), surface.guide[drawn][None])
-        half = config.sampling.shell_predicted
-        seen = trace(model, rays, codes, config.sampling, half, draws).fine
+        seen = trace(model, rays, codes, config.sampling, generator=draws).fine
         colour = seen.colour[0] * unknowns.brightness.exp()
         found = {
             "colour": fit_losses.charbonnier(colour, level.colour[pixels]),

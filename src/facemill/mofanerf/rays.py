@@ -142,7 +142,7 @@ def guided(
     half_width: float,
     generator: Draw | None = None,
 ) -> tuple[Float[Tensor, "b r s"], Float[Tensor, "b r"]]:
-    """The fast profile's samples in rising order, and where the last interval ends.
+    """Training's samples (fast profile) in rising order, and where the last interval ends.
 
     Most lie within ``half_width`` mm of the expected surface, some are spread over the whole head.
     A ray without an expected surface has all of them spread. Where a sample lies is nobody's
@@ -157,3 +157,31 @@ def guided(
     if config.uniform_samples:
         parts.append(stratified(near, far, config.uniform_samples, generator))
     return torch.cat(parts, -1).sort(dim=-1).values, torch.maximum(far, last)
+
+
+@torch.no_grad()
+def graded(
+    rays: Rays, config: SamplingConfig, generator: Draw | None = None
+) -> tuple[Float[Tensor, "b r s"], Float[Tensor, "b r s"]]:
+    """Samples about a predicted surface (fast profile), and how much of the ray each stands for.
+
+    At the distance d their spacing goes with sqrt(spread^2 + d^2): t = guide + spread sinh(u), u
+    even through the whole head. So a surface that was predicted wrongly is met, and so is one that
+    the ray grazes, where a shell's samples would end or lie far apart. A ray without an expected
+    surface has even samples. No gradients, as for :func:`guided`.
+    """
+    near, far = through_sphere(rays, config.radius / UNIT)
+    known, spread = rays.guide.isfinite().unsqueeze(-1), config.spread / UNIT
+    guide = torch.where(rays.guide.isfinite(), rays.guide, 0.5 * (near + far))
+    before = torch.asinh((guide - near).clamp_min(spread) / spread).unsqueeze(-1)
+    behind = torch.asinh((far - guide).clamp_min(spread) / spread).unsqueeze(-1)
+
+    def place(share: Float[Tensor, "..."]) -> Float[Tensor, "b r s"]:
+        about = guide.unsqueeze(-1) + spread * torch.sinh((before + behind) * share - before)
+        return torch.where(known, about, torch.lerp(near.unsqueeze(-1), far.unsqueeze(-1), share))
+
+    borders = torch.linspace(0.0, 1.0, config.samples + 1, device=near.device).expand(
+        *near.shape, -1
+    )
+    inside = stratified(torch.zeros_like(near), torch.ones_like(near), config.samples, generator)
+    return place(inside), place(borders).diff(dim=-1)

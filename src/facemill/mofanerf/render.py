@@ -15,6 +15,7 @@ from facemill.mofanerf.rays import (
     UNIT,
     Draw,
     Rays,
+    graded,
     guided,
     importance,
     pixel_rays,
@@ -53,15 +54,16 @@ def trace(
     rays: Rays,
     codes: Codes | Conditioned,
     config: SamplingConfig,
-    half_width: float,
+    half_width: float | None = None,
     generator: Draw | None = None,
     cost: Cost | None = None,
 ) -> Traced:
-    """Render rays: coarse and fine as published, or in a shell round the expected surface.
+    """Render rays: coarse and fine as published, or about the expected surface (fast).
 
-    ``half_width`` (mm) belongs to the shell; a ``generator`` draws the samples at random.
+    With ``half_width`` (mm) that surface is known, and most samples lie in a shell round it;
+    otherwise it is predicted. A ``generator`` draws the samples at random.
     """
-    length = rays.length
+    length, coarse, end, widths = rays.length, None, None, None
     if model.config.profile == "faithful":
         near = torch.full_like(length, config.near)
         t = stratified(near, torch.full_like(length, config.far), config.coarse_samples, generator)
@@ -70,15 +72,16 @@ def trace(
         if cost is not None:
             cost.add(model.coarse, t.numel())
         more = importance(t, coarse.weights, config.fine_samples, generator)
-        t, end = torch.cat([t, more], dim=-1).sort(dim=-1).values, None
+        t = torch.cat([t, more], dim=-1).sort(dim=-1).values
+    elif half_width is None:
+        t, widths = graded(rays, config, generator)
     else:
-        coarse = None
         t, end = guided(rays, config, half_width, generator)
     density, colour = model.field(rays.points(t), rays.directions, codes)
     if cost is not None:
         cost.add(model.fine, t.numel())
         cost.rays += length.numel()
-    return Traced(composite(density, colour, t, length, end), t, coarse)
+    return Traced(composite(density, colour, t, length, end, widths), t, coarse)
 
 
 @dataclass(frozen=True)
@@ -132,8 +135,7 @@ def render_image(
         if dense_samples:
             seen = _dense(model, rays, codes, config, dense_samples, cost)
         else:
-            half_width = config.shell_predicted
-            seen = trace(model, rays, codes, config, half_width, cost=cost).fine
+            seen = trace(model, rays, codes, config, cost=cost).fine
         columns = [seen.colour, seen.opacity.unsqueeze(-1), seen.depth.unsqueeze(-1)]
         flat[pixels[start : start + rays_at_once]] = torch.cat(columns, -1)[0].cpu().numpy()
     shaped = flat.reshape(camera.height, camera.width, 5)

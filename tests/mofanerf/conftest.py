@@ -35,10 +35,11 @@ def rendered(tmp_path_factory) -> Rendered:
 
 @pytest.fixture(scope="session")
 def trained(rendered, tmp_path_factory) -> Path:
-    """Weights of a small model after some seconds of training on the made-up people."""
+    """Weights of a small model after half a minute of training on the made-up people."""
     folder = tmp_path_factory.mktemp("trained_mofanerf")
     model = folder / "model.safetensors"
-    settings = {"model": MODEL, "train": TRAIN | {"steps": 500, "seed": 1}}
+    recipe = {"steps": 1200, "seed": 1, "log_every": 100, "checkpoint_steps": 1200}
+    settings = {"model": MODEL, "train": TRAIN | recipe}
     made = (rendered.codes, rendered.split, rendered.views)
     train(*made, settings, folder / "work", model, folder / "h.csv", folder / "r.json", threads=1)
     return model

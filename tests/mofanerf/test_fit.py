@@ -21,8 +21,8 @@ SAMPLING = SamplingConfig(samples=10)
 QUICK = FitConfig(steps=4, starts=2, start_steps=2, rays=64, sampling=SAMPLING)
 RECIPE = FitConfig(
     steps=160,
-    starts=2,
-    start_steps=15,
+    starts=3,
+    start_steps=40,
     rays=256,
     levels=(0.5, 1.0),
     level_shares=(0.4, 0.6),

@@ -70,13 +70,20 @@ def whole(labelled: Labelled, person: str, region: str) -> Operators:
 
 
 def strongest_units(labelled: Labelled, count: int) -> Float[np.ndarray, "n e"]:
-    """Weights of the units that move the mean face most, each with its other side."""
+    """Weights of units that move the mean face far and unlike each other, each with its other side.
+
+    By QR with pivots: the next one is that of which the former ones explain least.
+    """
+    from scipy.linalg import qr
+
     model = labelled.model
     rows = np.eye(len(model.units))
     rows = np.unique(np.maximum(rows, rows[partners(model.units)]), axis=0)[::-1]
-    offsets = np.tensordot(rows, model.expression, axes=1)
-    size = np.sqrt((offsets**2).sum(axis=2).mean(axis=1))
-    return rows[np.sort(np.argsort(-size, kind="stable")[:count])]
+    alone = [unit not in NOT_ALONE for unit in model.units]
+    rows = rows[(rows @ alone) > 0]
+    offsets = np.tensordot(rows, model.expression, axes=1).reshape(len(rows), -1)
+    _, order = qr(offsets.T, mode="r", pivoting=True)
+    return rows[np.sort(order[:count])]
 
 
 def spoken(labelled: Labelled, weights: Float[np.ndarray, " e"]) -> str:
@@ -103,6 +110,9 @@ def face_picture(
     )
     return picture[..., :3]
 
+
+NOT_ALONE = ("mouthClose",)
+"""Units that are no expression by themselves: ICT's and ARKit's closes the lips of an open jaw."""
 
 BOX = np.array([[-0.7, -0.95, 0.1], [0.7, 0.9, 0.8]])
 """What the pictures show, canonical units."""

@@ -40,6 +40,8 @@ def test_a_take_is_cloned_to_the_target_s_own_file(take, demo_model, tmp_path):
     assert 1e-4 < moved < 200, "millimetres, as the file"
     assert list(read_glb_morphs(tmp_path / "animation.glb").targets) == ["f1", "f2"]
     assert (tmp_path / "preview.gif").read_bytes().startswith(b"GIF89a")
+    picture = np.asarray(Image.open(tmp_path / "preview.png"))[..., :3]
+    assert picture.min() < 128 < picture.max(), "faces on paper"
     header, *rows = read_table(tmp_path / "weights.csv")
     assert tuple(header[1:]) == demo_model.units and [row[0] for row in rows] == ["f1", "f2"]
     inverse_rig(

@@ -76,7 +76,7 @@ rule nfs_retarget_one:
         frames=directory(f"{CLONED}/frames"),
         made=[
             f"{CLONED}/{name}"
-            for name in ("animation.glb", "weights.csv", "preview.gif")
+            for name in ("animation.glb", "weights.csv", "preview.gif", "preview.png")
         ],
     log:
         "<logs>/nfs_retarget_one.log",
@@ -140,7 +140,7 @@ rule nfs_rig:
         operators=TARGET_OPERATORS if TARGET else [],
     output:
         frames=directory(f"{DRIVEN}/frames"),
-        made=[f"{DRIVEN}/{name}" for name in ("rig.glb", "preview.gif")],
+        made=[f"{DRIVEN}/{name}" for name in ("rig.glb", "preview.gif", "preview.png")],
     log:
         "<logs>/nfs_rig.log",
     benchmark:

@@ -1,8 +1,8 @@
 """Clone expressions of one mesh to another of any topology by NFS.
 
 In: a trained model, a folder of expressions (or one) with their neutral, a target mesh, and the
-operators of neutral and target. Out, a folder: frames/*.obj, animation.glb, weights.csv and
-preview.gif.
+operators of neutral and target. Out, a folder: frames/*.obj, animation.glb, weights.csv,
+preview.gif and preview.png.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Drive a mesh of any topology by weights of expression units, by NFS.
 
 In: a trained model, a mesh with its operators, a table (.csv) with a column for each unit and a row
-for each frame, also as a face-tracking app writes it. Out, a folder: frames/*.obj, rig.glb and
-preview.gif.
+for each frame, also as a face-tracking app writes it. Out, a folder: frames/*.obj, rig.glb,
+preview.gif and preview.png.
 """
 
 import argparse

@@ -1,12 +1,13 @@
 """What leaves NFS: OBJ sequences, glTF with morph targets, previews."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, UInt8
 
 from facemill.figures.animation import write_gif
+from facemill.figures.layout import grid
 from facemill.figures.shading import portrait_camera, shade
 from facemill.files import writing
 from facemill.mesh.frames import FACE_TO_NFS, Similarity
@@ -22,6 +23,8 @@ YAW = 18
 PAPER = (255, 255, 255)
 PREVIEW_FRAMES = 300
 """A preview shows no more; of longer sequences it shows the first ones."""
+SHEET_FRAMES = 6
+"""A sheet shows no more; of longer sequences it shows some, evenly."""
 
 
 def write_sequence(
@@ -80,6 +83,29 @@ def write_preview(
 ) -> None:
     """Write a GIF of a sequence, the face from a little to one side, always from the same place."""
     write_gif(path, [portrait(mesh, placed, one, size) for one in frames[:PREVIEW_FRAMES]], fps)
+
+
+def write_sheet(
+    path: str | Path,
+    rows: Mapping[str, tuple[UserMesh, Sequence[Float[np.ndarray, "_ 3"]]]],
+    names: Sequence[str],
+    size: int,
+) -> None:
+    """Write one picture (PNG) of some frames side by side, behind each mesh's neutral.
+
+    ``rows`` holds by name a mesh and its frames, in its file's own frame; ``names`` are those of
+    the frames.
+    """
+    pictures = [
+        [portrait(of.mesh, of.operators.placed, one, size) for one in (of.mesh.vertices, *frames)]
+        for of, frames in rows.values()
+    ]
+    grid(pictures, path, row_labels=list(rows), column_labels=["neutral", *names])
+
+
+def spread(count: int) -> list[int]:
+    """Numbers of the frames on a sheet: all if they are few, else evenly from first to last."""
+    return [round(at) for at in np.linspace(0, count - 1, min(count, SHEET_FRAMES))]
 
 
 def portrait(

@@ -6,8 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from facemill.mesh.io import read_mesh
 from facemill.nfs.config import require
-from facemill.nfs.export import write_frames_glb, write_preview, write_rig_glb, write_sequence
+from facemill.nfs.export import (
+    spread,
+    write_frames_glb,
+    write_preview,
+    write_rig_glb,
+    write_sequence,
+    write_sheet,
+)
 from facemill.nfs.model import NFS, load_model
 from facemill.nfs.retarget import (
     Clone,
@@ -71,7 +81,8 @@ def retarget_one(
     """Clone expressions of one mesh to another, all of them files.
 
     Writes into ``out``: ``frames/<name>.obj`` (the target's file moved, in its own frame and
-    topology), ``animation.glb``, ``weights.csv`` (the source's unit weights), ``preview.gif``.
+    topology), ``animation.glb``, ``weights.csv`` (the source's unit weights), ``preview.gif``,
+    ``preview.png`` (some frames of both).
     """
     config, gains = uses_config(settings)
     model, units = trained(model_path)
@@ -85,6 +96,10 @@ def retarget_one(
     write_frames_glb(Path(out) / "animation.glb", taker.mesh, found, names, config.fps)
     placed = taker.operators.placed
     write_preview(Path(out) / "preview.gif", taker.mesh, placed, found, config.fps, config.size)
+    shown = spread(len(frames))
+    given = [read_mesh(frames[i]).vertices.astype(np.float64) for i in shown]
+    rows = {"source": (giver, given), "target": (taker, list(found[shown]))}
+    write_sheet(Path(out) / "preview.png", rows, [names[i] for i in shown], config.size)
     log.info("%s: %d frames cloned to %s", giver.name, len(found), taker.name)
 
 
@@ -99,7 +114,7 @@ def rig(
     """Drive a mesh file by a table of unit weights.
 
     Writes into ``out``: ``frames/<row>.obj``, ``rig.glb`` (a morph target for each unit, and the
-    table as its animation), ``preview.gif``.
+    table as its animation), ``preview.gif``, ``preview.png`` (some frames).
     """
     config, gains = uses_config(settings)
     model, units = trained(model_path)
@@ -115,6 +130,9 @@ def rig(
     write_rig_glb(Path(out) / "rig.glb", taker, units, offsets, shown, config.fps)
     placed = taker.operators.placed
     write_preview(Path(out) / "preview.gif", taker.mesh, placed, found, config.fps, config.size)
+    some = spread(len(found))
+    rows, names = {"": (taker, list(found[some]))}, [weights.frames[i] for i in some]
+    write_sheet(Path(out) / "preview.png", rows, names, config.size)
     log.info("%s: %d frames driven", taker.name, len(found))
 
 

@@ -1,4 +1,7 @@
-"""The whole pipeline, small, through sbatch; then Snakemake is killed and the page followed."""
+"""The smoke preset through sbatch, to the tables; Snakemake is killed and the page followed.
+
+Figures and the report run where Snakemake does; the smoke run without a cluster makes them.
+"""
 
 import re
 
@@ -9,6 +12,8 @@ from recovery_page import first_commands, follow
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(1800)]
 SMOKE = ("--configfile", "config/smoke.yaml", "--jobs", "4")
 RESULTS = "results/smoke"
+SYSTEMS = ("imface", "mofanerf", "nfs")
+TABLES = tuple(f"{system}_table" for system in SYSTEMS)
 MODEL = f"{RESULTS}/imface/se3/model.safetensors"
 
 
@@ -17,14 +22,15 @@ def smoke(slurm, snakemake, checkout):
     """A folder in which the smoke preset has run to its end on the cluster, and its jobs."""
     folder = checkout("smoke")
     before = slurm.last_job()
-    snakemake(folder, "all", *SMOKE).succeed(1500)
+    snakemake(folder, *TABLES, *SMOKE).succeed(1500)
     return folder, [job for job in slurm.jobs() if int(job["id"]) > before]
 
 
-def test_smoke_run_ends_in_a_report(smoke):
+def test_smoke_run_ends_in_tables(smoke):
     folder, _ = smoke
-    assert "<html" in (folder / RESULTS / "report.html").read_text(encoding="utf-8")[:2000].lower()
-    header, *rows = (folder / RESULTS / "tables" / "imface.csv").read_text().splitlines()
+    tables = {name: folder / RESULTS / "tables" / f"{name}.csv" for name in SYSTEMS}
+    assert all(table.stat().st_size > 0 for table in tables.values())
+    header, *rows = tables["imface"].read_text().splitlines()
     assert header == "system,method,split,metric,unit,value,n"
     assert {row.split(",")[1] for row in rows} >= {"se3", "pca", "mean"}
 
@@ -50,7 +56,7 @@ def test_training_and_fitting_had_one_gpu_each(smoke, slurm):
 def test_second_run_sends_nothing(smoke, slurm, snakemake):
     folder, _ = smoke
     before = slurm.last_job()
-    run = snakemake(folder, "all", *SMOKE)
+    run = snakemake(folder, *TABLES, *SMOKE)
     run.succeed(120)
     assert "Nothing to be done" in run.text
     assert slurm.last_job() == before

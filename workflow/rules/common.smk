@@ -37,11 +37,12 @@ try:
     RESULTS, WORK, TREE = f"results/{NAME}", f"work/{NAME}", str(sources.tree(config))
 except FacemillError as error:
     sys.exit(f"error: {error}")
-BASELINES, SYSTEMS = ["pca", "bilinear", "nearest", "mean"], ["imface"]
+BASELINES = ["pca", "bilinear", "nearest", "mean"]
 # Shape codes need meshes of one topology and a texture each, which a folder of scans rarely has.
-SYSTEMS += ["mofanerf", "nfs"] if KIND in ("demo", "ict", "facescape") else []
-# Landmarks, which all other systems hang on, are not known of Multiface.
-SYSTEMS = ["nfs"] if KIND == "multiface" else SYSTEMS
+# Landmarks, which all systems but NFS hang on, are not known of Multiface.
+SYSTEMS = {"folder": ["imface"], "multiface": ["nfs"]}.get(
+    KIND, ["imface", "mofanerf", "nfs"]
+)
 
 
 def gpu(wildcards):

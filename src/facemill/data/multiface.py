@@ -133,19 +133,20 @@ def read_tracked(person_folder: str | Path, settings: MultifaceSettings) -> Trac
     drawn = {take: evenly(paths, settings.frames_per_take) for take, paths in files.items()}
     read = [*files[neutral], *(path for take in takes[1:] for path in drawn.get(take, ()))]
     faces = _triangles(files)
-    vertices = _vertices(read, faces)
+    used = np.unique(faces)
+    vertices = _vertices(read, used)
     poses = [read_pose(path.with_name(f"{path.stem}_transform.txt")) for path in read]
-    still = standing_still(vertices, poses, np.unique(faces), str(folder))
+    still = standing_still(vertices, poses, used, str(folder))
     count = len(files[neutral])
-    middle = nearest_to_median(still[:count][:, np.unique(faces)])
+    middle = nearest_to_median(still[:count][:, used])
     log.info(
         "%s: neutral %s of %s, %d frames of %d takes",
         folder.parent.name, read[middle].stem, neutral,
         sum(map(len, drawn.values())), len(drawn),
     )  # fmt: skip
-    named = {f"{path.parent.name}_{path.stem}": i for i, path in enumerate(read)}
-    kept = [f"{take}_{path.stem}" for take, paths in drawn.items() for path in paths]
-    return Tracked(faces, {NEUTRAL: still[middle]} | {name: still[named[name]] for name in kept})
+    by_path = dict(zip(read, still, strict=True))
+    kept = {f"{take}_{path.stem}": by_path[path] for take, paths in drawn.items() for path in paths}
+    return Tracked(faces, {NEUTRAL: still[middle]} | kept)
 
 
 def evenly(items: Sequence[Path], count: int) -> list[Path]:
@@ -246,11 +247,11 @@ def _triangles(files: Mapping[str, Sequence[Path]]) -> Int[np.ndarray, "f 3"]:
     return faces
 
 
-def _vertices(paths: Sequence[Path], faces: Int[np.ndarray, "f 3"]) -> Float[np.ndarray, "n v 3"]:
-    """The vertices of all frames, whose files must be of one length."""
+def _vertices(paths: Sequence[Path], used: Int[np.ndarray, " u"]) -> Float[np.ndarray, "n v 3"]:
+    """The vertices of all frames, whose files must be of one length; triangles use ``used``."""
     sizes = [path.stat().st_size for path in paths]
     usual = Counter(sizes).most_common(1)[0][0]
-    needed = int(faces.max()) + 1
+    needed = int(used.max()) + 1
     for path, size in zip(paths, sizes, strict=True):
         if size != usual or size % 12 or size // 12 < needed:
             raise DataError(
@@ -258,7 +259,7 @@ def _vertices(paths: Sequence[Path], faces: Int[np.ndarray, "f 3"]) -> Float[np.
                 f"this person have, and at least the {needed} vertices of the triangles. {AGAIN}"
             )
     vertices = np.stack([np.fromfile(path, "<f4").reshape(-1, 3) for path in paths])
-    broken = ~np.isfinite(vertices[:, np.unique(faces)]).all(axis=(1, 2))
+    broken = ~np.isfinite(vertices[:, used]).all(axis=(1, 2))
     if broken.any():
         raise DataError(f"{paths[int(broken.argmax())]}: holds numbers that are none. {AGAIN}")
     return np.nan_to_num(vertices, copy=False, posinf=0.0, neginf=0.0)  # of unused vertices

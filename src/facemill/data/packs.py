@@ -48,9 +48,7 @@ def write_face_pack(path: str | Path, scans: Mapping[str, PreparedScan]) -> None
     """
     if not scans:
         raise DataError(f"{path}: no scan to write; a face pack needs at least one expression.")
-    first = next(iter(scans.values())).mesh
-    shared = _connectivity(first)
-    arrays = dict(shared)
+    arrays = _all_connectivity({expression: scan.mesh for expression, scan in scans.items()})
     for expression, scan in scans.items():
         arrays |= {
             f"{expression}/vertices": scan.mesh.vertices.astype(np.float32),
@@ -61,9 +59,6 @@ def write_face_pack(path: str | Path, scans: Mapping[str, PreparedScan]) -> None
             f"{expression}/closed_faces": scan.closed.faces.astype(np.int32),
             f"{expression}/source_to_face": scan.source_to_face.matrix,
         }
-        own = _connectivity(scan.mesh)
-        if _differ(own, shared):
-            arrays |= {f"{expression}/{key}": value for key, value in own.items()}
     write_npz(path, arrays)
 
 
@@ -73,18 +68,25 @@ def write_scan_pack(path: str | Path, scans: Mapping[str, tuple[Mesh, Similarity
     The triangles are the first scan's; a scan that differs carries its own. :class:`FacePack` reads
     them as ``registered``.
     """
-    arrays: dict[str, np.ndarray] = {}
-    shared: dict[str, np.ndarray] = {}
+    arrays = _all_connectivity({expression: mesh for expression, (mesh, _) in scans.items()})
     for expression, (mesh, source_to_face) in scans.items():
-        own = _connectivity(mesh)
-        if not arrays:
-            arrays |= own
-            shared = own
-        elif _differ(own, shared):
-            arrays |= {f"{expression}/{key}": value for key, value in own.items()}
         arrays[f"{expression}/vertices"] = mesh.vertices.astype(np.float32)
         arrays[f"{expression}/source_to_face"] = source_to_face.matrix
     write_npz(path, arrays)
+
+
+def _all_connectivity(meshes: Mapping[str, Mesh]) -> dict[str, np.ndarray]:
+    """The first mesh's connectivity, and that of every mesh that differs under its name."""
+    arrays: dict[str, np.ndarray] = {}
+    shared: dict[str, np.ndarray] = {}
+    for name, mesh in meshes.items():
+        own = _connectivity(mesh)
+        if not shared:
+            shared = own
+            arrays |= own
+        elif _differ(own, shared):
+            arrays |= {f"{name}/{key}": value for key, value in own.items()}
+    return arrays
 
 
 def _connectivity(mesh: Mesh) -> dict[str, np.ndarray]:

@@ -171,14 +171,15 @@ def graded(
     surface has even samples. No gradients, as for :func:`guided`.
     """
     near, far = through_sphere(rays, config.radius / UNIT)
-    known, spread = rays.guide.isfinite().unsqueeze(-1), config.spread / UNIT
-    guide = torch.where(rays.guide.isfinite(), rays.guide, 0.5 * (near + far))
+    known, spread = rays.guide.isfinite(), config.spread / UNIT
+    guide = torch.where(known, rays.guide, 0.5 * (near + far))
     before = torch.asinh((guide - near).clamp_min(spread) / spread).unsqueeze(-1)
     behind = torch.asinh((far - guide).clamp_min(spread) / spread).unsqueeze(-1)
 
     def place(share: Float[Tensor, "..."]) -> Float[Tensor, "b r s"]:
         about = guide.unsqueeze(-1) + spread * torch.sinh((before + behind) * share - before)
-        return torch.where(known, about, torch.lerp(near.unsqueeze(-1), far.unsqueeze(-1), share))
+        even = torch.lerp(near.unsqueeze(-1), far.unsqueeze(-1), share)
+        return torch.where(known.unsqueeze(-1), about, even)
 
     borders = torch.linspace(0.0, 1.0, config.samples + 1, device=near.device).expand(
         *near.shape, -1

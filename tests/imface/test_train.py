@@ -13,7 +13,15 @@ from facemill.errors import ConfigError, TrainingError
 from facemill.imface.config import TrainConfig, TrainSettings
 from facemill.imface.data import open_training_set
 from facemill.imface.model import load_model
-from facemill.imface.train import decay, initial_model, make_optimiser, number_of_steps, train
+from facemill.imface.train import (
+    Steps,
+    decay,
+    initial_model,
+    make_optimiser,
+    number_of_steps,
+    train,
+)
+from facemill.training.settings import from_settings
 
 SETTINGS = {
     "model": {
@@ -204,6 +212,45 @@ def test_how_often_is_logged_and_saved_does_not_matter(made_data, tmp_path, monk
     assert load_model(resumed)[0].state_dict().keys() == load_model(whole)[0].state_dict().keys()
     for name, value in load_model(whole)[0].state_dict().items():
         assert torch.equal(value, load_model(resumed)[0].state_dict()[name])
+
+
+def test_deformed_people_join_with_the_codes_of_their_sources(made_data):
+    made = {"copies": 2, "start": 0.5}
+    settings = changed(deformed=made, points=32, batch_scans=6)
+    config = from_settings(TrainSettings, settings, "imface")
+    data = open_training_set(*made_data()).with_deformed_people(config.train.deformed, 0)
+    data = data.with_mirror_images()
+    assert data.sources == (0, 1, 0, 1, 0, 1, 6, 7, 6, 7, 6, 7)
+    model = initial_model(config, data)
+    steps = Steps(data, config.train, 24, model, threads=1)
+    own = torch.tensor([0, 1, 6, 7])
+    for step in range(12):
+        batch = steps.batch(step)
+        assert torch.isin(batch.identity, own).all()
+        steps.update(step, batch)
+    later = torch.cat([steps.batch(step).identity for step in range(12, 24)])
+    assert set(later.tolist()) == set(range(12)), "each person once in an epoch"
+
+    seen = []
+    inherit = model.inherit_codes
+    model.inherit_codes = lambda sources: (inherit(sources), seen.append(sources))
+    steps.update(12, steps.batch(12))
+    assert seen == [data.sources]
+    inherit(data.sources)
+    identities = model.identity_codes.weight
+    by_scan = model.expression_codes.weight.view(2, 12, -1)
+    for person, source in enumerate(data.sources):
+        assert identities[person].equal(identities[source])
+        assert by_scan[:, person].equal(by_scan[:, source])
+    assert not identities[0].equal(identities[1])
+
+
+@pytest.mark.parametrize("at", [9, 14])
+def test_a_run_killed_around_the_joining_ends_the_same(made_data, tmp_path, monkeypatch, at):
+    made, settings = made_data(), changed(deformed={"copies": 1, "start": 0.4})
+    whole = run(made, tmp_path, settings, name="whole")[0]
+    interrupted(made, tmp_path, monkeypatch, settings, at)
+    assert run(made, tmp_path, settings)[0].read_bytes() == whole.read_bytes()
 
 
 def test_divergence_says_at_which_step_and_what_to_do(made_data, tmp_path):

@@ -93,6 +93,29 @@ class LossWeights:
 
 
 @dataclass(frozen=True)
+class DeformedConfig:
+    """People made from the training people by smooth random deformations."""
+
+    copies: int = 0  # of each person
+    size: float = 2.0  # standard deviation of the displacement, mm
+    length: float = 40.0  # over which it changes, mm
+    start: float = 0.4  # share of the run after which they take part, with their sources' codes
+
+    def __post_init__(self) -> None:
+        require(self.copies >= 0, f"copies: found {self.copies}, expected at least 0")
+        start = self.start
+        require(0 <= start < 1, f"start: found {start}, expected a share, 0 to below 1")
+        for name in ("size", "length"):
+            value = getattr(self, name)
+            require(value > 0, f"{name}: found {value}, expected a number above 0")
+        require(
+            self.size <= self.length / 8,
+            f"size: found {self.size}, expected at most an eighth of length {self.length}: "
+            "larger deformations may fold space",
+        )
+
+
+@dataclass(frozen=True)
 class TrainConfig:
     """The training recipe."""
 
@@ -107,6 +130,7 @@ class TrainConfig:
     decay_factor: float = 0.95  # learning rate factor of each decay (release)
     weights: LossWeights = field(default_factory=LossWeights)
     mirror: bool = False  # train on mirror images as well, as other people
+    deformed: DeformedConfig = field(default_factory=DeformedConfig)
     refine_from: float = 0.5  # share of the run after which the refinement learns, if there is one
     at_once: int | None = None  # points in one pass; null: by device, see train.py
     seed: int = 0  # of initial weights and of all batches

@@ -20,6 +20,8 @@ from facemill.data.landmarks import mirrored_landmarks
 from facemill.data.packs import SamplePack
 from facemill.errors import DataError
 from facemill.files import read_json, sha256
+from facemill.imface.config import DeformedConfig
+from facemill.imface.deform import Deformation, random_deformation
 from facemill.mesh.frames import FACE_TO_IMFACE
 from facemill.randomness import generator
 
@@ -79,6 +81,37 @@ class TrainingSet:
     scans: tuple[tuple[int, int], ...]  # (person, expression) of every scan there is
     landmarks: dict[tuple[int, int], Float32[np.ndarray, "68 3"]]  # by scan, unit ball
     mirrored: tuple[bool, ...]  # by person: made by mirroring another one's scans
+    deformed: tuple[Deformation | None, ...]  # by person: made by deforming another one's scans
+    sources: tuple[int, ...]  # by person: whose scans were deformed; oneself where none were
+
+    def with_deformed_people(self, config: DeformedConfig, seed: int) -> "TrainingSet":
+        """``config.copies`` further people for each, of other shapes, with codes of their own."""
+        count = len(self.people)
+        people, deformed = list(self.people), list(self.deformed)
+        scans, landmarks = list(self.scans), dict(self.landmarks)
+        for copy in range(1, config.copies + 1):
+            for person, name in enumerate(self.people):
+                draw = generator(seed, "imface", "deformed", name, str(copy))
+                pack = self.packs[person]
+                deformation = random_deformation(draw, config.size, config.length)
+                for expression in [e for p, e in self.scans if p == person]:
+                    scan = (copy * count + person, expression)
+                    scans.append(scan)
+                    own = pack.landmarks(self.expressions[expression])
+                    landmarks[scan] = landmarks_to_unit_ball(deformation.points(own))
+                people.append(f"{name} deformed {copy}")
+                deformed.append(deformation)
+        times = 1 + config.copies
+        return TrainingSet(
+            tuple(people),
+            self.expressions,
+            self.packs * times,
+            tuple(scans),
+            landmarks,
+            self.mirrored * times,
+            tuple(deformed),
+            self.sources * times,
+        )
 
     def with_mirror_images(self) -> "TrainingSet":
         """Twice the people: the mirror image of each is another person, with codes of its own.
@@ -101,7 +134,14 @@ class TrainingSet:
             tuple(scans),
             landmarks,
             self.mirrored + (True,) * count,
+            self.deformed * 2,
+            self.sources + tuple(count + source for source in self.sources),
         )
+
+    def without_deformed_people(self) -> "TrainingSet":
+        """The same people in the same places, but no scans of deformed ones."""
+        own = tuple(scan for scan in self.scans if self.deformed[scan[0]] is None)
+        return dataclasses.replace(self, scans=own)
 
     @property
     def template_landmarks(self) -> Float32[np.ndarray, "68 3"]:
@@ -114,8 +154,10 @@ class TrainingSet:
         """What identifies the samples: each pack's checksum as its manifest tells it."""
         return {
             person: pack.manifest.get("pack_sha256") or sha256(pack.path)
-            for person, pack, mirrored in zip(self.people, self.packs, self.mirrored, strict=True)
-            if not mirrored
+            for person, pack, mirrored, deformed in zip(
+                self.people, self.packs, self.mirrored, self.deformed, strict=True
+            )
+            if not mirrored and deformed is None
         }
 
     def scans_at(self, seed: int, step: int, count: int) -> list[tuple[int, int]]:
@@ -148,11 +190,12 @@ class TrainingSet:
         for block, start, (person, expression) in zip(blocks, starts, chosen, strict=True):
             pack = self.packs[person]
             name = self.expressions[expression]
-            if self.mirrored[person]:
-                block[:] = pack.block(mirror_image(name), start, points)
+            mirrored, deformation = self.mirrored[person], self.deformed[person]
+            block[:] = pack.block(mirror_image(name) if mirrored else name, start, points)
+            if deformation is not None:
+                block[:] = deformation.samples(block)
+            if mirrored:
                 block[:, [0, 3]] *= -1  # x of points and normals
-            else:
-                block[:] = pack.block(name, start, points)
         xyz, normals, sdf = to_unit_ball(blocks)
         neutral = self.expressions.index(NEUTRAL)
         identity, expression = torch.tensor(chosen).unbind(-1)
@@ -196,9 +239,15 @@ def open_training_set(index: str | Path, samples: str | Path) -> TrainingSet:
         )
         for person, expression in scans
     }
-    never = (False,) * len(kept)
     return TrainingSet(
-        tuple(kept), tuple(expressions), tuple(packs), tuple(scans), landmarks, never
+        tuple(kept),
+        tuple(expressions),
+        tuple(packs),
+        tuple(scans),
+        landmarks,
+        mirrored=(False,) * len(kept),
+        deformed=(None,) * len(kept),
+        sources=tuple(range(len(kept))),
     )
 
 

@@ -181,6 +181,19 @@ class ImFace(nn.Module):
             return None
         return self.detail_codes(self._scan_row(identity, expression))
 
+    @torch.no_grad()
+    def inherit_codes(self, sources: Sequence[int]) -> None:
+        """Give each person the codes of another one, all expressions': ``sources`` by person."""
+        sources = torch.tensor(sources, device=self.identity_codes.weight.device)
+        identities = self.identity_codes.weight
+        identities.copy_(identities[sources])
+        by_scan = [self.expression_codes] if self.config.expression_codes == "extended" else []
+        if self.config.detail_dim:
+            by_scan.append(self.detail_codes)
+        for table in by_scan:
+            rows = table.weight.view(-1, self.n_identities, table.embedding_dim)
+            rows.copy_(rows[:, sources])
+
     def _scan_row(self, identity: Tensor, expression: Tensor) -> Tensor:
         return expression * self.n_identities + identity
 

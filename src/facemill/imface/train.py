@@ -27,7 +27,7 @@ from facemill.training.settings import from_settings
 
 TERMS = [field.name for field in fields(LossWeights)]
 
-CODE = ("blend", "config", "data", "losses", "model", "point_losses", "sweeps", "train")
+CODE = ("blend", "config", "data", "deform", "losses", "model", "point_losses", "sweeps", "train")
 """Modules of this room that the weights depend on."""
 
 
@@ -53,6 +53,8 @@ def train(
     """
     config = from_settings(TrainSettings, settings, "imface")
     data = open_training_set(index, samples)
+    if config.train.deformed.copies:
+        data = data.with_deformed_people(config.train.deformed, config.train.seed)
     if config.train.mirror:
         data = data.with_mirror_images()
     steps = number_of_steps(config.train, len(data.scans))
@@ -155,6 +157,8 @@ class Steps:
         self.device = model.template_landmarks.device
         self.at_once = config.at_once or points_at_once(self.device, threads)
         self.optimiser = make_optimiser(model, config)
+        self.deformed_join = math.ceil(config.deformed.start * steps)
+        self.without_deformed = data.without_deformed_people()
 
     def recipe(self) -> Recipe:
         """What the training loop asks for."""
@@ -176,7 +180,8 @@ class Steps:
     def batch(self, step: int) -> Batch:
         """Points of the scans that a step learns from."""
         config = self.config
-        return self.data.batch(config.seed, step, config.batch_scans, config.points, self.part)
+        data = self.data if step >= self.deformed_join else self.without_deformed
+        return data.batch(config.seed, step, config.batch_scans, config.points, self.part)
 
     def update(self, step: int, batch: Batch) -> dict[str, Float[Tensor, ""]]:
         """One update of weights and codes; returns the weighted loss terms."""
@@ -184,6 +189,8 @@ class Steps:
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * factor
         self.optimiser.zero_grad()
+        if step == self.deformed_join and self.config.deformed.copies:
+            self.model.inherit_codes(self.data.sources)
         refine = self.model.config.detail_dim > 0 and step >= self.config.refine_from * self.steps
         batch = batch.to(self.device)
         terms = losses.backward(self.model, batch, self.config.weights, self.at_once, refine)

@@ -245,6 +245,15 @@ def test_deformed_people_join_with_the_codes_of_their_sources(made_data):
     assert not identities[0].equal(identities[1])
 
 
+def test_the_record_tells_people_from_their_copies(made_data, tmp_path):
+    settings = changed(deformed={"copies": 2}, mirror=True)
+    model, _, record = run(made_data(), tmp_path, settings)
+    about = json.loads(record.read_text())
+    assert (about["people"], about["scans"]) == (2, 4)
+    assert (about["people_with_copies"], about["scans_with_copies"]) == (12, 24)
+    assert load_model(model)[1]["trained_on"]["people"] == 2
+
+
 @pytest.mark.parametrize("at", [9, 14])
 def test_a_run_killed_around_the_joining_ends_the_same(made_data, tmp_path, monkeypatch, at):
     made, settings = made_data(), changed(deformed={"copies": 1, "start": 0.4})

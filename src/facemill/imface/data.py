@@ -85,7 +85,10 @@ class TrainingSet:
     sources: tuple[int, ...]  # by person: whose scans were deformed; oneself where none were
 
     def with_deformed_people(self, config: DeformedConfig, seed: int) -> "TrainingSet":
-        """``config.copies`` further people for each, of other shapes, with codes of their own."""
+        """``config.copies`` further people for each, of other shapes, with codes of their own.
+
+        Mirror images, where they are wanted, are made of the result.
+        """
         count = len(self.people)
         people, deformed = list(self.people), list(self.deformed)
         scans, landmarks = list(self.scans), dict(self.landmarks)

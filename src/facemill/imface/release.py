@@ -49,7 +49,7 @@ def release(
         "format": FORMAT,
         "licence": LICENCES[dataset],
         "dataset": dataset,
-        "people": len(metadata["people"]),
+        "people": metadata.get("trained_on", {}).get("people", len(metadata["people"])),
         "expressions": list(metadata["expressions"]),
         "model": metadata["config"],
         "training": metadata.get("train", {}),

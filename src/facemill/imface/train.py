@@ -53,6 +53,7 @@ def train(
     """
     config = from_settings(TrainSettings, settings, "imface")
     data = open_training_set(index, samples)
+    facts = {"people": len(data.people), "scans": len(data.scans)}
     if config.train.deformed.copies:
         data = data.with_deformed_people(config.train.deformed, config.train.seed)
     if config.train.mirror:
@@ -67,14 +68,14 @@ def train(
             run.train(own.recipe(), config.train)
     if not processes.first:
         return
-    facts = {"people": len(data.people), "scans": len(data.scans)}
+    facts |= {"people_with_copies": len(data.people), "scans_with_copies": len(data.scans)}
     record = run.write_record(history_path, run_path, config, facts)
     present = {
         person: [data.expressions[e] for p, e in data.scans if p == number]
         for number, person in enumerate(data.people)
     }
     extra = {"train": record["settings"]["train"], "scans": present}
-    extra["versions"] = record["versions"]
+    extra |= {"trained_on": facts, "versions": record["versions"]}
     save_model(model_path, model, data.people, data.expressions, extra)
     run.close()
 

@@ -82,38 +82,35 @@ class TrainingSet:
     landmarks: dict[tuple[int, int], Float32[np.ndarray, "68 3"]]  # by scan, unit ball
     mirrored: tuple[bool, ...]  # by person: made by mirroring another one's scans
     deformed: tuple[Deformation | None, ...]  # by person: made by deforming another one's scans
-    sources: tuple[int, ...]  # by person: whose scans were deformed; oneself where none were
 
     def with_deformed_people(self, config: DeformedConfig, seed: int) -> "TrainingSet":
         """``config.copies`` further people for each, of other shapes, with codes of their own.
 
         Mirror images, where they are wanted, are made of the result.
         """
-        count = len(self.people)
+        count, times = len(self.people), 1 + config.copies
         people, deformed = list(self.people), list(self.deformed)
         scans, landmarks = list(self.scans), dict(self.landmarks)
-        for copy in range(1, config.copies + 1):
-            for person, name in enumerate(self.people):
+        for copy in range(1, times):
+            drawn = []
+            for name in self.people:
                 draw = generator(seed, "imface", "deformed", name, str(copy))
-                pack = self.packs[person]
-                deformation = random_deformation(draw, config.size, config.length)
-                for expression in [e for p, e in self.scans if p == person]:
-                    scan = (copy * count + person, expression)
-                    scans.append(scan)
-                    own = pack.landmarks(self.expressions[expression])
-                    landmarks[scan] = landmarks_to_unit_ball(deformation.points(own))
-                people.append(f"{name} deformed {copy}")
-                deformed.append(deformation)
-        times = 1 + config.copies
-        return TrainingSet(
-            tuple(people),
-            self.expressions,
-            self.packs * times,
-            tuple(scans),
-            landmarks,
-            self.mirrored * times,
-            tuple(deformed),
-            self.sources * times,
+                drawn.append(random_deformation(draw, config.size, config.length))
+            for person, expression in self.scans:
+                scan = (copy * count + person, expression)
+                scans.append(scan)
+                own = self.packs[person].landmarks(self.expressions[expression])
+                landmarks[scan] = landmarks_to_unit_ball(drawn[person].points(own))
+            people += [f"{name} deformed {copy}" for name in self.people]
+            deformed += drawn
+        return dataclasses.replace(
+            self,
+            people=tuple(people),
+            packs=self.packs * times,
+            scans=tuple(scans),
+            landmarks=landmarks,
+            mirrored=self.mirrored * times,
+            deformed=tuple(deformed),
         )
 
     def with_mirror_images(self) -> "TrainingSet":
@@ -130,21 +127,33 @@ class TrainingSet:
                 scan = (count + person, self.expressions.index(image))
                 scans.append(scan)
                 landmarks[scan] = mirrored_landmarks(self.landmarks[person, expression])
-        return TrainingSet(
-            self.people + tuple(f"{person} mirrored" for person in self.people),
-            self.expressions,
-            self.packs * 2,
-            tuple(scans),
-            landmarks,
-            self.mirrored + (True,) * count,
-            self.deformed * 2,
-            self.sources + tuple(count + source for source in self.sources),
+        return dataclasses.replace(
+            self,
+            people=self.people + tuple(f"{person} mirrored" for person in self.people),
+            packs=self.packs * 2,
+            scans=tuple(scans),
+            landmarks=landmarks,
+            mirrored=self.mirrored + (True,) * count,
+            deformed=self.deformed * 2,
         )
 
     def without_deformed_people(self) -> "TrainingSet":
         """The same people in the same places, but no scans of deformed ones."""
         own = tuple(scan for scan in self.scans if self.deformed[scan[0]] is None)
         return dataclasses.replace(self, scans=own)
+
+    @property
+    def sources(self) -> tuple[int, ...]:
+        """By person: whose scans were deformed, the first with this pack; oneself where none were.
+
+        A mirror image is another person than what it mirrors.
+        """
+        first: dict[tuple[Path, bool], int] = {}
+        whose = zip(self.packs, self.mirrored, strict=True)
+        return tuple(
+            first.setdefault((pack.path, mirrored), person)
+            for person, (pack, mirrored) in enumerate(whose)
+        )
 
     @property
     def template_landmarks(self) -> Float32[np.ndarray, "68 3"]:
@@ -250,7 +259,6 @@ def open_training_set(index: str | Path, samples: str | Path) -> TrainingSet:
         landmarks,
         mirrored=(False,) * len(kept),
         deformed=(None,) * len(kept),
-        sources=tuple(range(len(kept))),
     )
 
 

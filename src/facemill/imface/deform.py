@@ -50,7 +50,8 @@ class Deformation:
     def jacobian(self, points: Float[np.ndarray, "n 3"]) -> Float[np.ndarray, "n 3 3"]:
         """d of :meth:`points` / d points."""
         slopes = -np.sin(points @ self.waves.T + self.phases)
-        return np.eye(3) + np.einsum("nk,ki,kj->nij", slopes, self.amplitudes, self.waves)
+        each = self.amplitudes[:, :, None] * self.waves[:, None, :]
+        return np.eye(3) + (slopes @ each.reshape(-1, 9)).reshape(-1, 3, 3)
 
     def _shift(self, points: Float[np.ndarray, "*n 3"]) -> Float[np.ndarray, "*n 3"]:
         return np.cos(points @ self.waves.T + self.phases) @ self.amplitudes

@@ -184,15 +184,15 @@ class ImFace(nn.Module):
     @torch.no_grad()
     def inherit_codes(self, sources: Sequence[int]) -> None:
         """Give each person the codes of another one, all expressions': ``sources`` by person."""
-        sources = torch.tensor(sources, device=self.identity_codes.weight.device)
         identities = self.identity_codes.weight
-        identities.copy_(identities[sources])
+        person = torch.tensor(sources, device=identities.device)
+        identities.copy_(identities[person])
         by_scan = [self.expression_codes] if self.config.expression_codes == "extended" else []
         if self.config.detail_dim:
             by_scan.append(self.detail_codes)
         for table in by_scan:
             rows = table.weight.view(-1, self.n_identities, table.embedding_dim)
-            rows.copy_(rows[:, sources])
+            rows.copy_(rows[:, person])
 
     def _scan_row(self, identity: Tensor, expression: Tensor) -> Tensor:
         return expression * self.n_identities + identity

@@ -54,8 +54,7 @@ def train(
     config = from_settings(TrainSettings, settings, "imface")
     data = open_training_set(index, samples)
     facts = {"people": len(data.people), "scans": len(data.scans)}
-    if config.train.deformed.copies:
-        data = data.with_deformed_people(config.train.deformed, config.train.seed)
+    data = data.with_deformed_people(config.train.deformed, config.train.seed)
     if config.train.mirror:
         data = data.with_mirror_images()
     steps = number_of_steps(config.train, len(data.scans))
@@ -190,7 +189,7 @@ class Steps:
         for group in self.optimiser.param_groups:
             group["lr"] = group["base"] * factor
         self.optimiser.zero_grad()
-        if step == self.deformed_join and self.config.deformed.copies:
+        if step == self.deformed_join:
             self.model.inherit_codes(self.data.sources)
         refine = self.model.config.detail_dim > 0 and step >= self.config.refine_from * self.steps
         batch = batch.to(self.device)

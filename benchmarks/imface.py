@@ -1,10 +1,10 @@
 """Time and memory of one ImFace training step: the straightforward way against ours.
 
-    python benchmarks/imface.py [--threads 2] [--repeats 5]
+    python benchmarks/imface.py [--threads 2] [--repeats 5] [--matmul-precision highest]
 
 Published model size, random data. A step is loss, gradients and Adam. Every case runs in a process
-of its own, and the median step counts. Memory is the peak of the process
-above what it held before the first step, Adam's state included.
+of its own, and the median step counts. Memory is the peak of the process above what it held before
+the first step, Adam's state included. The precision is that of the products in ours alone.
 """
 
 import argparse
@@ -39,7 +39,9 @@ def random_batch(scans: int, points: int):
     )
 
 
-def measure(way: str, scans: int, points: int, threads: int, repeats: int) -> dict[str, float]:
+def measure(
+    way: str, scans: int, points: int, threads: int, repeats: int, precision: str
+) -> dict[str, float]:
     """Median seconds of a step, peak MB, and the loss of the first step, in this process."""
     import torch
 
@@ -62,6 +64,7 @@ def measure(way: str, scans: int, points: int, threads: int, repeats: int) -> di
     if way == "plain":
         optimiser = torch.optim.Adam(model.parameters(), 1e-4)
     else:
+        torch.set_float32_matmul_precision(precision)
         optimiser = make_optimiser(model, TrainConfig())
         keep_freed_memory()
         at_once = points_at_once(torch.device("cpu"), threads)
@@ -93,11 +96,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--matmul-precision", choices=["highest", "high", "medium"], default="highest"
+    )
     parser.add_argument("--case", nargs=3, metavar=("WAY", "SCANS", "POINTS"), help="one case only")
     args = parser.parse_args()
     if args.case:
         way, scans, points = args.case
-        print(json.dumps(measure(way, int(scans), int(points), args.threads, args.repeats)))
+        sizes = (int(scans), int(points), args.threads, args.repeats)
+        print(json.dumps(measure(way, *sizes, args.matmul_precision)))
         return
     print(
         "| scans x points | plain s | ours s | ratio | plain MB | ours MB | ratio | loss differs |"
@@ -108,6 +115,7 @@ def main() -> None:
         for way in ("plain", "ours"):
             command = [sys.executable, __file__, "--case", way, str(scans), str(points)]
             command += ["--threads", str(args.threads), "--repeats", str(args.repeats)]
+            command += ["--matmul-precision", args.matmul_precision]
             answer = subprocess.run(command, check=True, capture_output=True, text=True).stdout
             found[way] = json.loads(answer)
         plain, ours = found["plain"], found["ours"]

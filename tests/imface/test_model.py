@@ -10,6 +10,7 @@ from facemill.errors import ConfigError, DataError
 from facemill.imface.config import LossWeights, ModelConfig
 from facemill.imface.losses import training_terms, weighted
 from facemill.imface.model import ImFace, load_model, parameter_counts, save_model
+from facemill.training.device import reproducible
 
 
 @pytest.mark.parametrize(
@@ -72,6 +73,21 @@ def test_fast_path_equals_the_plain_one_in_value_and_weight_gradient(warp, repos
         model.named_parameters(), our_gradients, their_gradients, strict=True
     ):
         assert torch.allclose(a, b, rtol=1e-5, atol=1e-5 * b.abs().max().item() + 1e-12), name
+
+
+def test_products_in_bfloat16_leave_the_loss_as_it_is():
+    """Published size. On a processor without units for bfloat16 both are the same."""
+    torch.manual_seed(0)
+    model = ImFace(ModelConfig(), 3, 2)
+    batch = small_batch(torch.float32, points=700)
+
+    def loss(precision: str) -> float:
+        with reproducible(torch.device("cpu"), 1, precision):
+            terms = weighted(training_terms(model, batch), LossWeights())
+        return sum(value.item() for value in terms.values())
+
+    exact = loss("highest")
+    assert abs(loss("medium") - exact) < 1e-4 * exact
 
 
 @pytest.mark.parametrize("warp", ["se3", "translation"])

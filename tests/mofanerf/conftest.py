@@ -38,8 +38,8 @@ def trained(rendered, tmp_path_factory) -> Path:
     """Weights of a small model after half a minute of training on the made-up people."""
     folder = tmp_path_factory.mktemp("trained_mofanerf")
     model = folder / "model.safetensors"
-    recipe = {"steps": 1200, "seed": 1, "log_every": 100, "checkpoint_steps": 1200}
-    settings = {"model": MODEL, "train": TRAIN | recipe}
+    recipe = {"warp_steps": 200, "warp_points": 128, "steps": 1200, "seed": 1}
+    settings = {"model": MODEL, "train": TRAIN | recipe | {"checkpoint_steps": 1400}}
     made = (rendered.codes, rendered.split, rendered.views)
     train(*made, settings, folder / "work", model, folder / "h.csv", folder / "r.json", threads=1)
     return model

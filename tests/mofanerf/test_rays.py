@@ -9,7 +9,6 @@ from facemill.mofanerf.rays import (
     UNIT,
     Rays,
     graded,
-    guided,
     importance,
     pixel_rays,
     stratified,
@@ -71,14 +70,6 @@ def test_rays_enter_and_leave_a_sphere_where_its_equation_says():
         )
 
 
-def test_guided_samples_rise_and_most_lie_in_the_shell():
-    rays, config = some_rays(15.0), SamplingConfig(shell_samples=16, uniform_samples=8)
-    t, end = guided(rays, config, 10.0, torch.Generator().manual_seed(0))
-    assert (t.diff(dim=-1) >= 0).all() and (end >= t[..., -1]).all()
-    inside = ((t - 15.0).abs() <= 10.0 / UNIT + 1e-5).sum(-1)
-    assert (inside >= 16).all()
-
-
 def test_graded_samples_stand_for_the_whole_head_and_are_closest_at_the_surface():
     rays, config = some_rays(16.0), SamplingConfig(samples=40, spread=4.0)
     near, far = through_sphere(rays, config.radius / UNIT)
@@ -100,8 +91,7 @@ def test_graded_samples_stand_for_the_whole_head_and_are_closest_at_the_surface(
 def test_a_ray_without_expected_surface_is_sampled_through_the_head():
     rays, config = some_rays(float("nan")), SamplingConfig()
     near, far = through_sphere(rays, config.radius / UNIT)
-    for t in (guided(rays, config, 10.0)[0], graded(rays, config)[0]):
-        assert t.isfinite().all()
-        assert (t >= near[..., None] - 1e-4).all() and (t <= far[..., None] + 1e-4).all()
-    even = graded(rays, config)[1]
+    t, even = graded(rays, config)
+    assert t.isfinite().all()
+    assert (t >= near[..., None] - 1e-4).all() and (t <= far[..., None] + 1e-4).all()
     torch.testing.assert_close(even, ((far - near) / config.samples)[..., None].expand_as(even))

@@ -14,9 +14,16 @@ from made_up_people import MODEL, TRAIN
 
 from facemill.errors import ConfigError, TrainingError
 from facemill.mofanerf.config import TrainConfig, TrainSettings
-from facemill.mofanerf.data import open_training_set
+from facemill.mofanerf.data import Batch, open_training_set
 from facemill.mofanerf.model import load_model
-from facemill.mofanerf.train import average_decay, decay, initial_model, make_optimiser, train
+from facemill.mofanerf.train import (
+    Steps,
+    average_decay,
+    decay,
+    initial_model,
+    make_optimiser,
+    train,
+)
 from facemill.render.png import read_png
 from facemill.training.settings import from_settings
 
@@ -84,6 +91,33 @@ def test_training_lowers_the_loss_and_leaves_its_record(rendered, tmp_path, prof
     assert not (tmp_path / "work_model").exists()
 
 
+def test_vertices_alone_teach_the_warp_first(rendered, tmp_path):
+    settings = changed(warp_steps=40, warp_points=64, steps=10, moving_share=0.5)
+    _, history, record = run(rendered, tmp_path, settings)
+    rows = [{name: float(v) for name, v in row.items()} for row in csv.DictReader(history.open())]
+    alone, shown = rows[:8], rows[8:]
+    assert len(shown) == 2 and json.loads(record.read_text())["steps"] == 50
+    assert all(row["colour"] == row["opacity"] == row["depth"] == 0 for row in alone)
+    assert all(row["colour"] > 0 and row["correspondence"] > 0 for row in shown)
+    assert alone[-1]["correspondence"] < 0.7 * alone[0]["correspondence"]
+    assert all(row["learning_rate"] == pytest.approx(3e-3) for row in alone)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"model": {"profile": "faithful"}}, {"train": {"weights": {"correspondence": 0.0}}}]
+)
+def test_without_a_warp_or_its_term_all_steps_show_images(rendered, changes):
+    settings = {"model": MODEL, "train": {"warp_steps": 7, "steps": 5}}
+    if "model" in changes:
+        settings["model"] = {"fine_width": 16, "coarse_width": 16, **changes["model"]}
+    config = from_settings(
+        TrainSettings, settings | {"train": settings["train"] | changes.get("train", {})}, "m"
+    )
+    data = open_training_set(rendered.codes, rendered.split, rendered.views, 16)
+    steps = Steps(data, config.train, initial_model(config, data), Path("unused"))
+    assert steps.recipe().steps == 5 and isinstance(steps.batch(0), Batch)
+
+
 def test_same_seed_gives_the_same_bytes_and_another_seed_others(rendered, tmp_path):
     first, second = (run(rendered, tmp_path, name=name)[0].read_bytes() for name in "ab")
     assert first == second
@@ -105,14 +139,16 @@ steps_done = 0
 def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
-original_terms, original_save = losses.terms, torch.save
+original_save = torch.save
 
-def terms(*args):
-    global steps_done
-    steps_done += 1
-    if where == "step" and steps_done > int(kill_at):
-        die()
-    return original_terms(*args)
+def counted(terms):
+    def with_count(*args):
+        global steps_done
+        steps_done += 1
+        if where == "step" and steps_done > int(kill_at):
+            die()
+        return terms(*args)
+    return with_count
 
 def save(state, path):
     original_save(state, path)
@@ -120,7 +156,8 @@ def save(state, path):
         os.truncate(path, os.path.getsize(path) // 2)
         die()
 
-losses.terms, torch.save = terms, save
+losses.terms, losses.warp_terms = counted(losses.terms), counted(losses.warp_terms)
+torch.save = save
 out = Path(out)
 train(codes, split, views, json.loads(settings), work, *(out.with_suffix(s) for s in
       (".safetensors", ".csv", ".json")), threads=1)
@@ -128,10 +165,12 @@ train(codes, split, views, json.loads(settings), work, *(out.with_suffix(s) for 
 
 
 def test_killed_four_times_the_weights_are_those_of_an_undisturbed_run(rendered, tmp_path):
-    whole, history, _ = run(rendered, tmp_path, name="whole")
+    """Once while vertices alone teach the warp, once at the first step with images."""
+    settings = changed(warp_steps=6, steps=14)
+    whole, history, _ = run(rendered, tmp_path, settings, name="whole")
     out = tmp_path / "killed"
     made = (rendered.codes, rendered.split, rendered.views, tmp_path / "work", out)
-    command = [sys.executable, "-c", KILLED_RUN, *map(str, made), json.dumps(SETTINGS)]
+    command = [sys.executable, "-c", KILLED_RUN, *map(str, made), json.dumps(settings)]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     # steps done in each life: before any checkpoint, after one, while one is written, ...
     for steps, where in [(3, "step"), (6, "step"), (3, "checkpoint"), (6, "step")]:

@@ -28,12 +28,14 @@ def test_seeded_numbers_depend_on_seed_and_name_and_leave_no_trace():
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_threads_and_determinism_are_set_back():
+def test_threads_precision_and_determinism_are_set_back():
     before = torch.get_num_threads()
-    with reproducible(torch.device("cpu"), before + 1):
+    with reproducible(torch.device("cpu"), before + 1, "medium"):
         assert torch.get_num_threads() == before + 1
+        assert torch.get_float32_matmul_precision() == "medium"
         assert torch.are_deterministic_algorithms_enabled()
     assert torch.get_num_threads() == before
+    assert torch.get_float32_matmul_precision() == "highest"
     assert not torch.are_deterministic_algorithms_enabled()
 
 

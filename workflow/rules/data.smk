@@ -73,6 +73,7 @@ if KIND in sources.WRITTEN:
         benchmark:
             "<benchmarks>/data_person/{person}.jsonl"
         cache: CACHE
+        priority: 20  # before the long jobs, which wait for everybody
         conda:
             "../../envs/mesh.yaml"
         threads: 1

@@ -37,7 +37,7 @@ rule imface_train:
         "<logs>/imface_train/{variant}.log",
     benchmark:
         "<benchmarks>/imface_train/{variant}.jsonl"
-    priority: 10  # the longest job, and pictures wait for it
+    priority: 10  # a long job, and pictures wait for it
     conda:
         "../../envs/torch.yaml"
     threads: config["imface"]["threads"] * config["imface"]["processes"]

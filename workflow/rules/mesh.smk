@@ -19,6 +19,7 @@ rule mesh_prepare:
     benchmark:
         "<benchmarks>/mesh_prepare/{person}.jsonl"
     cache: CACHE
+    priority: 20  # before the long jobs, which wait for everybody
     conda:
         "../../envs/mesh.yaml"
     threads: 1
@@ -56,6 +57,7 @@ rule sdf_sample:
     benchmark:
         "<benchmarks>/sdf_sample/{person}.jsonl"
     cache: CACHE
+    priority: 20  # before the long jobs, which wait for everybody
     conda:
         "../../envs/mesh.yaml"
     threads: 1

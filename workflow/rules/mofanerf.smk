@@ -40,6 +40,7 @@ rule mofanerf_codes:
         "<logs>/mofanerf_codes.log",
     benchmark:
         "<benchmarks>/mofanerf_codes.jsonl"
+    priority: 20  # before the long jobs, which wait for everybody
     conda:
         "../../envs/figures.yaml"
     threads: 1
@@ -73,7 +74,7 @@ rule mofanerf_train:
         "<benchmarks>/mofanerf_train/{radiance}.jsonl"
     wildcard_constraints:
         radiance="|".join(MOFANERF_VARIANTS + MOFANERF_ABLATIONS),
-    priority: 10  # a long job, and pictures wait for it
+    priority: 15  # the longest job, and the most waits for it
     conda:
         "../../envs/torch.yaml"
     threads: config["mofanerf"]["threads"] * config["mofanerf"]["processes"]

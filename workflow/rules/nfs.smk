@@ -35,6 +35,7 @@ rule nfs_data:
         "<logs>/nfs_data.log",
     benchmark:
         "<benchmarks>/nfs_data.jsonl"
+    priority: 20  # before the long jobs
     conda:
         "../../envs/mesh.yaml"
     threads: 1

@@ -15,6 +15,7 @@ rule views_render:
     benchmark:
         "<benchmarks>/views_render/{person}.jsonl"
     cache: CACHE
+    priority: 20  # before the long jobs, which wait for everybody
     conda:
         "../../envs/render.yaml"
     threads: 1

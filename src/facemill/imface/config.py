@@ -133,6 +133,7 @@ class TrainConfig:
     deformed: DeformedConfig = field(default_factory=DeformedConfig)
     refine_from: float = 0.5  # share of the run after which the refinement learns, if there is one
     at_once: int | None = None  # points in one pass; null: by device, see train.py
+    matmul_precision: Literal["highest", "high", "medium"] = "highest"  # torch's names
     seed: int = 0  # of initial weights and of all batches
     device: Literal["auto", "cpu", "cuda"] = "auto"
     log_every: int = 20  # steps between rows of the history

@@ -61,7 +61,7 @@ def train(
     device = choose_device(config.train.device)
     with joined(device) as processes:
         run = TrainingRun(work, fingerprint(config, data, device), device, threads, processes)
-        with run.arithmetic():
+        with run.arithmetic(config.train.matmul_precision):
             model = initial_model(config, data).to(device)
             own = Steps(data, config.train, steps, model, run.threads, processes)
             run.train(own.recipe(), config.train)

@@ -27,21 +27,16 @@ def composite(
     colour: Float[Tensor, "*r s 3"],
     parameters: Float[Tensor, "*r s"],
     length: Float[Tensor, "*r"],
-    end: Float[Tensor, "*r"] | None = None,
     widths: Float[Tensor, "*r s"] | None = None,
 ) -> Rendered:
     """Composite samples at rising ray ``parameters`` t on rays o + t d with |d| = ``length``.
 
-    A sample stands for the interval up to the next one, the last for that up to ``end``; without
-    ``end`` nothing lies behind the last sample that it could let through (release). With
-    ``widths`` each stands for so much of the parameter, round itself.
+    With ``widths`` each sample stands for so much of the parameter, round itself. Without, each
+    stands for the interval up to the next one, and nothing lies behind the last that it could let
+    through (release).
     """
     if widths is None:
-        last = (
-            torch.full_like(parameters[..., :1], 1e10)
-            if end is None
-            else (end.unsqueeze(-1) - parameters[..., -1:]).clamp_min(0.0)
-        )
+        last = torch.full_like(parameters[..., :1], 1e10)
         widths = torch.cat([torch.diff(parameters, dim=-1), last], dim=-1)
     thickness = density * widths * length.unsqueeze(-1)
     # Not the whole sum less the own part, which an endless last interval would leave nothing of.

@@ -79,19 +79,16 @@ class SamplingConfig:
     far: float = 26.0  # (release)
     coarse_samples: int = 64  # (release)
     fine_samples: int = 64  # drawn where the coarse network found something (release)
-    shell: float = 6.0  # mm before and behind the true surface, in training (ours)
-    shell_samples: int = 16  # in the shell (ours)
-    uniform_samples: int = 8  # of the whole head's depth, in training (ours)
-    samples: int = 24  # on a ray with a predicted surface (ours)
+    samples: int = 24  # on a ray with an expected surface (ours)
     spread: float = 3.0  # mm from it beyond which their spacing grows with the distance (ours)
     radius: float = 170.0  # mm round the head's centre in which anything is (release: clipped so)
-    margin: float = 12.0  # mm beside the silhouette within which rays still meet a shell (ours)
+    margin: float = 12.0  # mm beside the silhouette within which rays are followed (ours)
 
     def __post_init__(self) -> None:
-        require_at_least(self, 1, "coarse_samples", "shell_samples", "samples")
-        require_at_least(self, 0, "near", "fine_samples", "uniform_samples", "margin")
+        require_at_least(self, 1, "coarse_samples", "samples")
+        require_at_least(self, 0, "near", "fine_samples", "margin")
         require(self.far > self.near, f"far: found {self.far}, expected more than near")
-        for name in ("shell", "spread", "radius"):
+        for name in ("spread", "radius"):
             value = getattr(self, name)
             require(value > 0, f"{name}: found {value}, expected a length above 0")
 
@@ -114,6 +111,8 @@ class LossWeights:
 class TrainConfig:
     """The training recipe."""
 
+    warp_steps: int = 0  # before those with images, to teach the warp alone (ours); fast alone
+    warp_points: int = 1024  # vertices of each image's scan in one of these
     steps: int = 600_001  # (release)
     images: int = 16  # images in a step (release: 1)
     rays: int = 64  # rays of each image (release: 1024 of one)
@@ -126,6 +125,7 @@ class TrainConfig:
     decay_steps: int | None = 750_000  # (release); null: the run's own length
     ema: float = 0.0  # decay of the averaged weights that are kept; 0: the last ones (release)
     correspondence_points: int = 256  # vertices of each image's scan in a step (ours)
+    moving_share: float = 0.0  # of these, drawn by how far their expression moves them (ours)
     predicted_share: float = 0.0  # of these, on predicted faces that nobody was shown (ours)
     weights: LossWeights = field(default_factory=LossWeights)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
@@ -138,10 +138,11 @@ class TrainConfig:
     checkpoint_seconds: float = 300.0  # a checkpoint at the latest after so many seconds
 
     def __post_init__(self) -> None:
-        names = ("steps", "images", "rays", "correspondence_points", "log_every")
+        names = ("steps", "images", "rays", "correspondence_points", "warp_points", "log_every")
         require_at_least(self, 1, *names, "checkpoint_steps")
-        require_at_least(self, 0, "preview_every", "landmark_spread")
-        for name in ("landmark_share", "background_share", "predicted_share", "ema"):
+        require_at_least(self, 0, "warp_steps", "preview_every", "landmark_spread")
+        shares = ("landmark_share", "background_share", "moving_share", "predicted_share")
+        for name in (*shares, "ema"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name}: found {value}, expected a share, 0 to 1")
         require(self.ema < 1, f"ema: found {self.ema}, expected less than 1")
@@ -187,9 +188,7 @@ class EvaluateConfig:
     people: int = 4  # training people at held-out views; 0: all
     views: int = 0  # held-out views of each scan, in turn; 0: all
     rays_at_once: int = 2048  # rays in one call of the field; bounds memory
-    reference_samples: int = (
-        512  # even samples of the frame that the shell is compared with; 0: none
-    )
+    reference_samples: int = 512  # even samples of the frame that ours is compared with; 0: none
     reference_size: int = 64  # its side in pixels, at most
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     device: Literal["auto", "cpu", "cuda"] = "auto"

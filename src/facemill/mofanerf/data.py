@@ -7,12 +7,16 @@ seen. Files are in the face frame (mm), batches in the scene's frame (50 mm are 
 import dataclasses
 import itertools
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int, UInt8
+from scipy.ndimage import binary_erosion
+from scipy.spatial import cKDTree
 from torch import Tensor
 
 from facemill.errors import DataError
@@ -20,7 +24,7 @@ from facemill.files import sha256
 from facemill.mesh.frames import FACE_TO_MOFANERF
 from facemill.mofanerf.config import TrainConfig
 from facemill.mofanerf.face_model import CodesFile
-from facemill.mofanerf.predicted import Predicted, PredictedFaces
+from facemill.mofanerf.predicted import Predicted, PredictedFaces, VertexChoice
 from facemill.mofanerf.rays import UNIT, Rays, pixel_rays
 from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.randomness import generator
@@ -31,19 +35,30 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class Batch:
-    """r rays of each of b images with what they see, and m vertices of those images' scans."""
+class ShownFaces:
+    """m vertices of each of b training scans, for the warp to learn from."""
 
     person: Int[Tensor, " b"]
     expression: Int[Tensor, " b"]
+    vertices: Float[Tensor, "b m 3"]
+    canonical: Float[Tensor, "b m 3"]  # the same vertices on the mean face
+    predicted: Predicted | None = None  # vertices of as many faces that nobody was shown
+
+    def to(self, device: torch.device) -> "ShownFaces":
+        """The same on another device."""
+        return ShownFaces(*_moved(self, device))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """r rays of each of b images with what they see, and vertices of those images' scans."""
+
+    faces: ShownFaces
     origins: Float[Tensor, "b r 3"]
     directions: Float[Tensor, "b r 3"]  # camera z = 1
     guide: Float[Tensor, "b r"]  # depth of the surface, or of one near the ray; scene units
     colour: Float[Tensor, "b r 3"]  # over black, 0 to 1
     mask: Bool[Tensor, "b r"]  # whether the ray meets the head; guide is its depth then
-    vertices: Float[Tensor, "b m 3"]
-    canonical: Float[Tensor, "b m 3"]  # the same vertices on the mean face
-    predicted: Predicted | None = None  # vertices of as many faces that nobody was shown
 
     @property
     def rays(self) -> Rays:
@@ -52,8 +67,7 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The same batch on another device."""
-        parts = [getattr(self, field.name) for field in dataclasses.fields(self)]
-        return Batch(*[None if part is None else part.to(device) for part in parts])
+        return Batch(*_moved(self, device))
 
 
 @dataclass(frozen=True)
@@ -90,23 +104,53 @@ class TrainingSet:
         Each image has random numbers of its own, so that processes which share a step draw what
         one alone would.
         """
+        scans, draws = self._drawn(step, config, images, "rays")
+        drawn = [self._image(s, rng, config) for s, rng in zip(scans, draws, strict=True)]
+        arrays = (np.stack(parts) for parts in zip(*drawn, strict=True))
+        faces = self._faces(scans, draws, config, config.correspondence_points)
+        return Batch(faces, *map(torch.from_numpy, arrays))
+
+    def faces(self, step: int, config: TrainConfig, images: slice = slice(None)) -> ShownFaces:
+        """The vertices of a step that teaches the warp alone; no image is read."""
+        scans, draws = self._drawn(step, config, images, "faces")
+        return self._faces(scans, draws, config, config.warp_points)
+
+    def _drawn(
+        self, step: int, config: TrainConfig, images: slice, stream: str
+    ) -> tuple[list[tuple[int, int]], list[np.random.Generator]]:
+        """The scans of some of a step's images, and random numbers for each."""
         numbers = range(config.images)[images]
         every = self.scans_at(config.seed, step, config.images)
-        scans = [every[number] for number in numbers]
         draws = [
-            generator(config.seed, "mofanerf", "rays", str(step), str(number)) for number in numbers
+            generator(config.seed, "mofanerf", stream, str(step), str(number)) for number in numbers
         ]
-        drawn = [self._image(s, rng, config) for s, rng in zip(scans, draws, strict=True)]
-        origins, directions, guide, colour, mask = (np.stack(a) for a in zip(*drawn, strict=True))
-        count = min(config.correspondence_points, len(self.canonical))
+        return [every[number] for number in numbers], draws
+
+    def _faces(
+        self,
+        scans: Sequence[tuple[int, int]],
+        draws: Sequence[np.random.Generator],
+        config: TrainConfig,
+        points: int,
+    ) -> ShownFaces:
+        """So many vertices for each scan: its own, and some of a face that nobody was shown."""
+        count = min(points, len(self.canonical))
         beyond = round(config.predicted_share * count)
-        count -= beyond
-        rows = np.stack([rng.integers(len(self.canonical), size=count) for rng in draws])
+        choice, moving = self.predicted.choice, config.moving_share
+        rows = np.stack(
+            [
+                choice.draw(rng, expression, count - beyond, moving)
+                for rng, (_, expression) in zip(draws, scans, strict=True)
+            ]
+        )
         vertices = np.stack([self.vertices[s][r] for s, r in zip(scans, rows, strict=True)])
-        person, expression = torch.tensor(scans).unbind(-1)
-        arrays = (origins, directions, guide, colour, mask, vertices, self.canonical[rows])
-        predicted = self.predicted.draw(draws, beyond) if beyond else None
-        return Batch(person, expression, *map(torch.from_numpy, arrays), predicted)
+        predicted = self.predicted.draw(draws, beyond, moving) if beyond else None
+        return ShownFaces(
+            *torch.tensor(scans).unbind(-1),
+            torch.from_numpy(vertices),
+            torch.from_numpy(self.canonical[rows]),
+            predicted,
+        )
 
     def _image(
         self, scan: tuple[int, int], rng: np.random.Generator, config: TrainConfig
@@ -123,8 +167,13 @@ class TrainingSet:
         seen = image.reshape(-1, 4)[pixels]
         mask = seen[:, 3] > 0
         colour = seen[:, :3].astype(np.float32) / 255.0 * mask[:, None]
-        guide = np.where(mask, depth.ravel()[pixels], depth.ravel()[near]) / UNIT
+        guide = depth.ravel()[near] / UNIT
         return origins, directions, guide.astype(np.float32), colour, mask
+
+
+def _moved(batch: ShownFaces | Batch, device: torch.device) -> Iterator[Any]:
+    parts = (getattr(batch, field.name) for field in dataclasses.fields(batch))
+    return (None if part is None else part.to(device) for part in parts)
 
 
 def choose_pixels(
@@ -134,11 +183,12 @@ def choose_pixels(
     config: TrainConfig,
     camera: Camera,
 ) -> tuple[Int[np.ndarray, " r"], Int[np.ndarray, " r"]]:
-    """Pixels of one image's rays, and for each a pixel of the head whose depth may guide it.
+    """Pixels of one image's rays, and for each the nearest pixel of the head, itself if on it.
 
-    A share lies round the projected landmarks (sec. 3.4), a share beside the head's silhouette or
-    anywhere, the rest on the head. Where a pixel misses the head, the pixel it was drawn from
-    lends its depth: there the field learns that nothing is before and behind the silhouette.
+    A share lies round the projected landmarks (sec. 3.4), a share along the silhouette, on both
+    sides of it by up to ``sampling.margin``, or anywhere; the rest lies on the head. A pixel that
+    misses the head borrows the depth of the nearest one on it, as rays do whose surface is
+    predicted: where these will ask, the field learns that there is nothing.
     """
     height, width = head.shape
     on = np.flatnonzero(head)
@@ -146,19 +196,22 @@ def choose_pixels(
         raise DataError("a view in which nothing is seen: check the cameras (config: views)")
     of_landmarks = int(config.landmark_share * config.rays)
     beside = int(config.background_share * (config.rays - of_landmarks))
-    first = on[rng.integers(len(on), size=config.rays)]
     spread = rng.normal(size=(of_landmarks, 2)) * config.landmark_spread * height
     around = landmarks[rng.integers(68, size=of_landmarks)] + spread
-    margin = config.sampling.margin * float(camera.intrinsics[0, 0]) / 800.0
-    ring = first[of_landmarks : of_landmarks + beside]
-    reach = rng.uniform(-2, 2, (beside, 2)) * margin
-    shifted = np.stack([ring % width, ring // width], axis=1) + 0.5 + reach
-    shifted[::4] = rng.uniform(0, (width, height), (len(shifted[::4]), 2))
-    places = np.floor(np.concatenate([around, shifted])).astype(np.int64)
+    edge = np.argwhere(head & ~binary_erosion(head, border_value=1))[:, ::-1] + 0.5
+    if len(edge) == 0:  # the head fills the picture
+        edge = np.stack([on % width, on // width], axis=1) + 0.5
+    margin = config.sampling.margin * camera.intrinsics[0, 0] / np.linalg.norm(camera.centre)
+    along = edge[rng.integers(len(edge), size=beside)] + rng.uniform(-margin, margin, (beside, 2))
+    along[::4] = rng.uniform(0, (width, height), (len(along[::4]), 2))
+    places = np.floor(np.concatenate([around, along])).astype(np.int64)
     places = np.clip(places, 0, (width - 1, height - 1))
-    pixels = first.copy()
-    pixels[: of_landmarks + beside] = places[:, 1] * width + places[:, 0]
-    return pixels, first
+    drawn = on[rng.integers(len(on), size=config.rays - len(places))]
+    pixels = np.concatenate([places[:, 1] * width + places[:, 0], drawn])
+    near, misses = pixels.copy(), np.flatnonzero(~head.ravel()[pixels])
+    nearest = edge[cKDTree(edge).query(places[misses] + 0.5)[1]].astype(np.int64)
+    near[misses] = nearest[:, 1] * width + nearest[:, 0]
+    return pixels, near
 
 
 def open_training_set(
@@ -208,7 +261,7 @@ def open_training_set(
         {(p, e): codes.array(f"landmarks/{people[p]}/{names[e]}") for p, e in pairs},
         {(p, e): _scene(codes.array(f"correspondence/{people[p]}/{names[e]}")) for p, e in pairs},
         _scene(model.canonical[rows]),
-        PredictedFaces(model, shapes, untrained, rows),
+        PredictedFaces(model, shapes, untrained, rows, VertexChoice.of(model, rows)),
         sha256(codes_path),
         {pack.path.stem: sha256(pack.path) for pack in packs},
     )

@@ -6,8 +6,9 @@ from torch import Tensor
 
 from facemill.mofanerf.canonical import CanonicalField, Conditioned
 from facemill.mofanerf.config import LossWeights, SamplingConfig
-from facemill.mofanerf.data import Batch
+from facemill.mofanerf.data import Batch, ShownFaces
 from facemill.mofanerf.model import Codes, MoFaNeRF
+from facemill.mofanerf.predicted import Predicted
 from facemill.mofanerf.rays import Draw
 from facemill.mofanerf.render import Traced, trace
 
@@ -36,21 +37,31 @@ def depth(traced: Traced, guide: Tensor, mask: Tensor, count: Tensor | None = No
     return (along * mask).sum() / count.clamp_min(1)
 
 
-def correspondence(
-    field: CanonicalField, batch: Batch, codes: Tensor, predicted_codes: Tensor | None = None
-) -> Tensor:
+def correspondence(model: MoFaNeRF, faces: ShownFaces, codes: Tensor) -> Tensor:
     """How far vertices are led from where the same ones lie on the mean face (ours).
 
     Mean of e + 5 e^2 of the distance e (scene units): the square weighs open mouths, which are few
-    vertices that move far; the distance itself settles the rest. ``predicted_codes`` belong to the
-    batch's predicted faces, whose vertices count like the others.
+    vertices that move far; the distance itself settles the rest. ``codes`` (b, g) are what drives
+    the geometry of ``faces``; vertices of predicted ones count like the others.
     """
-    away = (field.to_mean_face(batch.vertices, codes) - batch.canonical).norm(dim=-1)
-    if batch.predicted is not None:
-        faces = batch.predicted
-        led = field.to_mean_face(faces.vertices, predicted_codes)
-        away = torch.cat([away, (led - faces.canonical).norm(dim=-1)], dim=1)
+    away = _led_astray(model.fine, faces, codes)
+    beyond = faces.predicted
+    if beyond is not None:
+        own = model.geometry(beyond.shape, model.expression(beyond.expression))
+        away = torch.cat([away, _led_astray(model.fine, beyond, own)], dim=1)
     return (away + 5.0 * away.square()).mean()
+
+
+def _led_astray(field: CanonicalField, faces: ShownFaces | Predicted, codes: Tensor) -> Tensor:
+    return (field.to_mean_face(faces.vertices, codes) - faces.canonical).norm(dim=-1)
+
+
+def warp_terms(
+    model: MoFaNeRF, faces: ShownFaces, shapes: Tensor, weights: LossWeights
+) -> dict[str, Tensor]:
+    """The term of a step that teaches the warp alone, times its weight."""
+    codes = model.geometry(shapes[faces.person], model.expression(faces.expression))
+    return {"correspondence": weights.correspondence * correspondence(model, faces, codes)}
 
 
 def terms(
@@ -69,10 +80,12 @@ def terms(
     texture goes through its network once, however many images show its person. ``on_head`` is the
     mean number of rays on the head where the batch is one of several processes'.
     """
-    people, place = batch.person.unique(return_inverse=True)
+    person = batch.faces.person
+    people, place = person.unique(return_inverse=True)
     appearance = model.appearance_of(people, textures[people].float() / 255.0)[place]
-    codes = model.condition(shapes[batch.person], model.expression(batch.expression), appearance)
-    traced = trace(model, batch.rays, codes, sampling, sampling.shell, generator)
+    expression = model.expression(batch.faces.expression)
+    codes = model.condition(shapes[person], expression, appearance)
+    traced = trace(model, batch.rays, codes, sampling, generator)
     # Sums and logarithms stay in single precision whatever the networks compute in.
     with torch.autocast(batch.guide.device.type, enabled=False):
         return weighted(model, batch, traced, codes, weights, on_head)
@@ -96,10 +109,6 @@ def weighted(
     else:
         found["depth"] = weights.depth * depth(traced, batch.guide, batch.mask, on_head)
     if isinstance(codes, Conditioned) and weights.correspondence:
-        beyond = None
-        if batch.predicted is not None:
-            faces = batch.predicted
-            beyond = model.geometry(faces.shape, model.expression(faces.expression))
-        term = correspondence(model.fine, batch, codes.geometry.float(), beyond)
+        term = correspondence(model, batch.faces, codes.geometry.float())
         found["correspondence"] = weights.correspondence * term
     return found

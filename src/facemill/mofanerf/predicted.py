@@ -1,4 +1,4 @@
-"""Faces that nobody was shown, for the warp to learn from (ours).
+"""Vertices, and faces that nobody was shown, for the warp to learn from (ours).
 
 The warp is taught where vertices lie on the mean face, but only of scans that are trained on. The
 linear model of registered faces says where they lie for any shape code and expression. It is made
@@ -32,22 +32,52 @@ class Predicted:
 
 
 @dataclass(frozen=True)
+class VertexChoice:
+    """Which of the kept vertices of a face are shown in a step."""
+
+    below: Float[np.ndarray, "e m"]  # cumulative chances of those that an expression moves
+
+    @classmethod
+    def of(cls, model: FaceModel, rows: Int[np.ndarray, " m"]) -> "VertexChoice":
+        """Chances that go with how far an expression moves a vertex of ``rows`` in the mean."""
+        moved = np.linalg.norm(model.shift[:, rows], axis=-1).astype(np.float64)
+        moved[moved.sum(axis=1) < 1e-6] = 1.0  # the neutral face
+        below = np.cumsum(moved, axis=1)
+        return cls(below / below[:, -1:])
+
+    def draw(
+        self, rng: np.random.Generator, expression: int, count: int, moving_share: float
+    ) -> Int[np.ndarray, " n"]:
+        """Numbers of ``count`` kept vertices: a share by how far they move, the others evenly."""
+        moving = round(moving_share * count)
+        even = rng.integers(self.below.shape[1], size=count - moving)
+        row = np.searchsorted(self.below[expression], rng.random(moving), side="right")
+        return np.concatenate([even, row])
+
+
+@dataclass(frozen=True)
 class PredictedFaces:
-    """Where such faces are drawn from."""
+    """Where faces that nobody was shown are drawn from."""
 
     model: FaceModel
     shapes: Float32[np.ndarray, "p 50"]  # of the training people
     untrained: Sequence[tuple[int, int]]  # (person, expression) without a training scan
-    rows: Int[np.ndarray, " v"]  # vertices to choose from
+    rows: Int[np.ndarray, " m"]  # vertices to choose from
+    choice: VertexChoice
 
-    def draw(self, rngs: Sequence[np.random.Generator], count: int) -> Predicted:
+    def draw(
+        self, rngs: Sequence[np.random.Generator], count: int, moving_share: float
+    ) -> Predicted:
         """A face for each generator, with ``count`` of its vertices.
 
         Half of them are training people in an expression that they are not trained in, as far as
         there are any; the others lie anywhere between two training people, in any expression.
         """
         faces = [self._face(rng) for rng in rngs]
-        rows = [self.rows[rng.integers(len(self.rows), size=count)] for rng in rngs]
+        rows = [
+            self.rows[self.choice.draw(rng, number, count, moving_share)]
+            for rng, (_, number) in zip(rngs, faces, strict=True)
+        ]
         vertices = [
             FACE_TO_MOFANERF.apply(self.model.vertices(*face, chosen))
             for face, chosen in zip(faces, rows, strict=True)

@@ -136,39 +136,15 @@ def through_sphere(rays: Rays, radius: float) -> tuple[Float[Tensor, "b r"], Flo
 
 
 @torch.no_grad()
-def guided(
-    rays: Rays,
-    config: SamplingConfig,
-    half_width: float,
-    generator: Draw | None = None,
-) -> tuple[Float[Tensor, "b r s"], Float[Tensor, "b r"]]:
-    """Training's samples (fast profile) in rising order, and where the last interval ends.
-
-    Most lie within ``half_width`` mm of the expected surface, some are spread over the whole head.
-    A ray without an expected surface has all of them spread. Where a sample lies is nobody's
-    gradient, as everywhere else: rays may belong to a pose that is being fitted.
-    """
-    near, far = through_sphere(rays, config.radius / UNIT)
-    known = rays.guide.isfinite()
-    middle, half = rays.guide, half_width / UNIT
-    first = torch.where(known, middle - half, near)
-    last = torch.where(known, middle + half, far)
-    parts = [stratified(first, last, config.shell_samples, generator)]
-    if config.uniform_samples:
-        parts.append(stratified(near, far, config.uniform_samples, generator))
-    return torch.cat(parts, -1).sort(dim=-1).values, torch.maximum(far, last)
-
-
-@torch.no_grad()
 def graded(
     rays: Rays, config: SamplingConfig, generator: Draw | None = None
 ) -> tuple[Float[Tensor, "b r s"], Float[Tensor, "b r s"]]:
-    """Samples about a predicted surface (fast profile), and how much of the ray each stands for.
+    """Samples about an expected surface (fast profile), and how much of the ray each stands for.
 
     At the distance d their spacing goes with sqrt(spread^2 + d^2): t = guide + spread sinh(u), u
     even through the whole head. So a surface that was predicted wrongly is met, and so is one that
-    the ray grazes, where a shell's samples would end or lie far apart. A ray without an expected
-    surface has even samples. No gradients, as for :func:`guided`.
+    the ray grazes. A ray without an expected surface has even samples. Where a sample lies is
+    nobody's gradient: rays may belong to a pose that is being fitted.
     """
     near, far = through_sphere(rays, config.radius / UNIT)
     known, spread = rays.guide.isfinite(), config.spread / UNIT

@@ -16,7 +16,6 @@ from facemill.mofanerf.rays import (
     Draw,
     Rays,
     graded,
-    guided,
     importance,
     pixel_rays,
     stratified,
@@ -54,16 +53,14 @@ def trace(
     rays: Rays,
     codes: Codes | Conditioned,
     config: SamplingConfig,
-    half_width: float | None = None,
     generator: Draw | None = None,
     cost: Cost | None = None,
 ) -> Traced:
     """Render rays: coarse and fine as published, or about the expected surface (fast).
 
-    With ``half_width`` (mm) that surface is known, and most samples lie in a shell round it;
-    otherwise it is predicted. A ``generator`` draws the samples at random.
+    A ``generator`` draws the samples at random.
     """
-    length, coarse, end, widths = rays.length, None, None, None
+    length, coarse, widths = rays.length, None, None
     if model.config.profile == "faithful":
         near = torch.full_like(length, config.near)
         t = stratified(near, torch.full_like(length, config.far), config.coarse_samples, generator)
@@ -73,15 +70,13 @@ def trace(
             cost.add(model.coarse, t.numel())
         more = importance(t, coarse.weights, config.fine_samples, generator)
         t = torch.cat([t, more], dim=-1).sort(dim=-1).values
-    elif half_width is None:
-        t, widths = graded(rays, config, generator)
     else:
-        t, end = guided(rays, config, half_width, generator)
+        t, widths = graded(rays, config, generator)
     density, colour = model.field(rays.points(t), rays.directions, codes)
     if cost is not None:
         cost.add(model.fine, t.numel())
         cost.rays += length.numel()
-    return Traced(composite(density, colour, t, length, end, widths), t, coarse)
+    return Traced(composite(density, colour, t, length, widths), t, coarse)
 
 
 @dataclass(frozen=True)
@@ -157,4 +152,5 @@ def _dense(
     density, colour = model.field(rays.points(t), rays.directions, codes)
     cost.add(model.fine, t.numel())
     cost.rays += rays.guide.numel()
-    return composite(density, colour, t, rays.length, far)
+    widths = ((far - near) / samples).unsqueeze(-1).expand_as(t)
+    return composite(density, colour, t, rays.length, widths)

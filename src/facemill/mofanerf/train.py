@@ -17,8 +17,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from facemill.mofanerf import losses
+from facemill.mofanerf.canonical import CanonicalField
 from facemill.mofanerf.config import LossWeights, TrainConfig, TrainSettings
-from facemill.mofanerf.data import Batch, TrainingSet, open_training_set
+from facemill.mofanerf.data import Batch, ShownFaces, TrainingSet, open_training_set
 from facemill.mofanerf.model import MoFaNeRF, save_model
 from facemill.mofanerf.preview import write_preview
 from facemill.mofanerf.rays import Share
@@ -179,6 +180,8 @@ class Steps:
         self.device = model.expression_codes.device
         self.optimiser = make_optimiser(model, config)
         self.average = AveragedWeights(model)
+        learns_warp = isinstance(model.fine, CanonicalField) and config.weights.correspondence > 0
+        self.warp_steps = config.warp_steps if learns_warp else 0
         self.shapes = torch.from_numpy(data.shapes).to(self.device)
         self.textures = torch.from_numpy(data.textures).to(self.device)
 
@@ -187,10 +190,10 @@ class Steps:
         kept = {"model": self.model, "average": self.average, "optimiser": self.optimiser}
         return Recipe(
             key="mofanerf.train",
-            steps=self.config.steps,
+            steps=self.warp_steps + self.config.steps,
             learning_rate=self.config.learning_rate,
-            decay=lambda step: decay(self.config, step),
-            batch=lambda step: self.data.batch(step, self.config, self.images),
+            decay=lambda step: decay(self.config, max(0, step - self.warp_steps)),
+            batch=self.batch,
             update=self.update,
             terms=TERMS,
             kept=kept,
@@ -200,27 +203,20 @@ class Steps:
         """The weights that training ends with: averaged ones, where averaging is on."""
         return self.average.weights if self.config.ema else self.model.state_dict()
 
-    def update(self, step: int, batch: Batch) -> dict[str, Float[Tensor, ""]]:
+    def batch(self, step: int) -> ShownFaces | Batch:
+        """What a step shows: faces alone at first, then images as well."""
+        shown = step - self.warp_steps
+        if shown < 0:
+            return self.data.faces(step, self.config, self.images)
+        return self.data.batch(shown, self.config, self.images)
+
+    def update(self, step: int, batch: ShownFaces | Batch) -> dict[str, Float[Tensor, ""]]:
         """One update of weights, codes and averages; returns the weighted loss terms."""
-        config = self.config
+        config, shown = self.config, step - self.warp_steps
         for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * decay(config, step)
+            group["lr"] = group["base"] * decay(config, max(0, shown))
         self.optimiser.zero_grad()
-        draw = torch.Generator().manual_seed(
-            derived_seed(config.seed, "mofanerf", "samples", str(step))
-        )
-        batch = batch.to(self.device)
-        with self._autocast():
-            found = losses.terms(
-                self.model,
-                batch,
-                self.shapes,
-                self.textures,
-                config.weights,
-                config.sampling,
-                Share(draw, self.images, config.images),
-                self.processes.mean(batch.mask.sum().float()),
-            )
+        found = self._terms(shown, batch)
         own = torch.stack(list(found.values()))
         means = self.processes.mean(own)
         shared = dict(zip(found, means.unbind(), strict=True))
@@ -230,11 +226,29 @@ class Steps:
         self.processes.mean_gradients(self.model.parameters())
         self.optimiser.step()
         if config.ema:
-            self.average.follow(self.model, average_decay(config, step))
-        due = config.preview_every and (step + 1) % config.preview_every == 0
+            self.average.follow(self.model, average_decay(config, max(0, shown)))
+        due = shown >= 0 and config.preview_every and (shown + 1) % config.preview_every == 0
         if due and self.processes.first:
             self._draw_preview(step + 1)
         return shared
+
+    def _terms(self, shown: int, batch: ShownFaces | Batch) -> dict[str, Float[Tensor, ""]]:
+        """The weighted loss terms of a step; ``shown`` steps with images went before."""
+        config, batch = self.config, batch.to(self.device)
+        if isinstance(batch, ShownFaces):
+            return losses.warp_terms(self.model, batch, self.shapes, config.weights)
+        seed = derived_seed(config.seed, "mofanerf", "samples", str(shown))
+        with self._autocast():
+            return losses.terms(
+                self.model,
+                batch,
+                self.shapes,
+                self.textures,
+                config.weights,
+                config.sampling,
+                Share(torch.Generator().manual_seed(seed), self.images, config.images),
+                self.processes.mean(batch.mask.sum().float()),
+            )
 
     def _autocast(self) -> contextlib.AbstractContextManager:
         """bfloat16 in the networks on GPUs that compute with it."""

@@ -35,22 +35,28 @@ def seeded(seed: int, *names: str) -> Iterator[None]:
 
 
 @contextmanager
-def reproducible(device: torch.device, threads: int) -> Iterator[None]:
+def reproducible(
+    device: torch.device, threads: int, matmul_precision: str = "highest"
+) -> Iterator[None]:
     """A fixed number of threads and, on the CPU, deterministic kernels only: same input, same bits.
 
     Sums are split by thread, so results repeat to the bit only for the same number of threads.
+    ``matmul_precision`` is torch's, of products of single-precision matrices.
     """
     keep_freed_memory()
     threads_before = torch.get_num_threads()
+    precision_before = torch.get_float32_matmul_precision()
     deterministic_before = torch.are_deterministic_algorithms_enabled()
     filling_before = torch.utils.deterministic.fill_uninitialized_memory
     torch.set_num_threads(threads)
+    torch.set_float32_matmul_precision(matmul_precision)
     torch.use_deterministic_algorithms(device.type == "cpu")
     torch.utils.deterministic.fill_uninitialized_memory = False  # a search for bugs, and slow
     try:
         yield
     finally:
         torch.set_num_threads(threads_before)
+        torch.set_float32_matmul_precision(precision_before)
         torch.use_deterministic_algorithms(deterministic_before)
         torch.utils.deterministic.fill_uninitialized_memory = filling_before
 

@@ -108,9 +108,9 @@ class TrainingRun:
                 processes.count,
             )
 
-    def arithmetic(self) -> AbstractContextManager[None]:
+    def arithmetic(self, matmul_precision: str = "highest") -> AbstractContextManager[None]:
         """The block in which everything is computed, first weights included."""
-        return reproducible(self.device, self.threads)
+        return reproducible(self.device, self.threads, matmul_precision)
 
     def train(self, recipe: Recipe, pace: Pace) -> None:
         """Make the steps that are left, the next batch being read while one is computed.

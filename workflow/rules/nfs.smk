@@ -35,7 +35,7 @@ rule nfs_data:
         "<logs>/nfs_data.log",
     benchmark:
         "<benchmarks>/nfs_data.jsonl"
-    priority: 20  # before the long jobs
+    priority: 20  # before the long jobs; one of them waits for this
     conda:
         "../../envs/mesh.yaml"
     threads: 1
@@ -105,6 +105,7 @@ rule operators_build:
         "<benchmarks>/operators_build/{mesh}.jsonl"
     wildcard_constraints:
         mesh=r"[^/]+",
+    priority: 20  # before the long jobs; one of them waits for these
     conda:
         "../../envs/mesh.yaml"
     threads: 1

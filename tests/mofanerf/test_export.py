@@ -10,7 +10,7 @@ from made_up_people import MODEL
 from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, GeometryError
 from facemill.mesh.closing import parts
-from facemill.mesh.frames import HEAD_CENTRE
+from facemill.mesh.frames import FACE_TO_MOFANERF, HEAD_CENTRE
 from facemill.mesh.io import read_mesh
 from facemill.mesh.surface import Mesh
 from facemill.mofanerf.config import ModelConfig
@@ -21,6 +21,7 @@ from facemill.mofanerf.export import (
     export_mesh,
     largest_part,
     seen_part,
+    shell_field,
     without_rim,
 )
 from facemill.mofanerf.faces import FaceCodes, Faces
@@ -83,6 +84,17 @@ def test_an_open_surface_has_no_mesh_beyond_its_edge():
     assert made.mesh.vertices[:, 2].min() > HEAD_CENTRE[2] - 8
     radii = np.linalg.norm(made.mesh.vertices - HEAD_CENTRE, axis=1)
     assert np.abs(radii - RADIUS).max() < 2 * 170.0 / 95
+
+
+def test_far_outside_a_patch_turned_inside_out_nothing_is_solid():
+    """There the sign says inside, but no head lies round such points."""
+    ball = icosphere(RADIUS)
+    turned = (ball.vertices[ball.faces].mean(axis=1) - HEAD_CENTRE)[:, 0] > 0.97 * RADIUS
+    assert turned.sum() > 20
+    predicted = Mesh(ball.vertices, np.where(turned[:, None], ball.faces[:, ::-1], ball.faces))
+    field = shell_field(BallFaces(predicted), CODES, predicted, CONFIG)
+    points = HEAD_CENTRE + (RADIUS + np.array([[40.0], [60.0], [75.0]])) * [1.0, 0.0, 0.0]
+    assert (field(FACE_TO_MOFANERF.apply(points)) > 0).all()
 
 
 def test_what_no_camera_sees_is_left_out():

@@ -44,6 +44,8 @@ YAWS, PITCHES, SIDE = range(-90, 91, 30), (-30, 0, 30), 256
 
 GRAZING = 0.3
 """Least cosine between a normal and the way to a camera that sees more than an outline there."""
+HARDLY_AROUND = 0.2
+"""Winding number below which a head, open at its neck, does not lie round a point."""
 
 log = logging.getLogger(__name__)
 
@@ -111,12 +113,17 @@ def shell_field(faces: Faces, codes: FaceCodes, predicted: Mesh, config: MeshCon
     triangles = np.ascontiguousarray(predicted.faces, np.int64)
 
     def field(points: np.ndarray) -> np.ndarray:
+        face_points = np.ascontiguousarray(to_face.apply(points))
         signed = igl.signed_distance(
-            np.ascontiguousarray(to_face.apply(points)),
+            face_points,
             mesh,
             triangles,
             sign_type=igl.SIGNED_DISTANCE_TYPE_PSEUDONORMAL,
         )[0]
+        # Behind a fold that cuts through itself, as ears have, the sign is wrong far out.
+        behind = np.flatnonzero(signed < -config.inside)
+        around = igl.fast_winding_number(mesh, triangles, face_points[behind])
+        signed[behind[around < HARDLY_AROUND]] *= -1.0
         values = np.where(
             signed > 0, signed - config.outside, np.minimum(signed + config.inside, 0.0)
         )

@@ -76,9 +76,13 @@ def signed_distance_closed(
 
 def inside_closed(points: Float[np.ndarray, "n 3"], closed: Mesh) -> np.ndarray:
     """True where the winding number of the closed mesh exceeds one half."""
-    winding = igl.fast_winding_number(
-        np.ascontiguousarray(closed.vertices, np.float64),
-        np.ascontiguousarray(closed.faces, np.int64),
+    return winding_number(points, closed) > 0.5
+
+
+def winding_number(points: Float[np.ndarray, "n 3"], mesh: Mesh) -> Float[np.ndarray, " n"]:
+    """How often the mesh, open or closed, goes round each point; approximate."""
+    return igl.fast_winding_number(
+        np.ascontiguousarray(mesh.vertices, np.float64),
+        np.ascontiguousarray(mesh.faces, np.int64),
         np.ascontiguousarray(points, np.float64),
     )
-    return winding > 0.5

@@ -24,7 +24,7 @@ from facemill.files import sha256
 from facemill.mesh.frames import FACE_TO_MOFANERF
 from facemill.mofanerf.config import TrainConfig
 from facemill.mofanerf.face_model import CodesFile
-from facemill.mofanerf.predicted import Predicted, PredictedFaces, VertexChoice
+from facemill.mofanerf.predicted import Predicted, PredictedFaces
 from facemill.mofanerf.rays import UNIT, Rays, pixel_rays
 from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.randomness import generator
@@ -261,7 +261,7 @@ def open_training_set(
         {(p, e): codes.array(f"landmarks/{people[p]}/{names[e]}") for p, e in pairs},
         {(p, e): _scene(codes.array(f"correspondence/{people[p]}/{names[e]}")) for p, e in pairs},
         _scene(model.canonical[rows]),
-        PredictedFaces(model, shapes, untrained, rows, VertexChoice.of(model, rows)),
+        PredictedFaces(model, shapes, untrained, rows),
         sha256(codes_path),
         {pack.path.stem: sha256(pack.path) for pack in packs},
     )

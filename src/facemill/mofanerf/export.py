@@ -22,7 +22,7 @@ from facemill.errors import ConfigError, GeometryError
 from facemill.files import write_json
 from facemill.mesh.connectivity import parts
 from facemill.mesh.crop import without_unused_vertices
-from facemill.mesh.distance import distance_to_mesh
+from facemill.mesh.distance import distance_to_mesh, winding_number
 from facemill.mesh.frames import FACE_TO_MOFANERF, HEAD_CENTRE
 from facemill.mesh.grid import Grid
 from facemill.mesh.io import write_obj, write_ply
@@ -122,7 +122,7 @@ def shell_field(faces: Faces, codes: FaceCodes, predicted: Mesh, config: MeshCon
         )[0]
         # Behind a fold that cuts through itself, as ears have, the sign is wrong far out.
         behind = np.flatnonzero(signed < -config.inside)
-        around = igl.fast_winding_number(mesh, triangles, face_points[behind])
+        around = winding_number(face_points[behind], predicted)
         signed[behind[around < HARDLY_AROUND]] *= -1.0
         values = np.where(
             signed > 0, signed - config.outside, np.minimum(signed + config.inside, 0.0)

@@ -7,6 +7,7 @@ of the training scans alone, so nothing that is held out comes in with it.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -63,7 +64,11 @@ class PredictedFaces:
     shapes: Float32[np.ndarray, "p 50"]  # of the training people
     untrained: Sequence[tuple[int, int]]  # (person, expression) without a training scan
     rows: Int[np.ndarray, " m"]  # vertices to choose from
-    choice: VertexChoice
+
+    @cached_property
+    def choice(self) -> VertexChoice:
+        """How vertices are drawn from ``rows``."""
+        return VertexChoice.of(self.model, self.rows)
 
     def draw(
         self, rngs: Sequence[np.random.Generator], count: int, moving_share: float

@@ -192,7 +192,7 @@ class Steps:
             key="mofanerf.train",
             steps=self.warp_steps + self.config.steps,
             learning_rate=self.config.learning_rate,
-            decay=lambda step: decay(self.config, max(0, step - self.warp_steps)),
+            decay=self.decay,
             batch=self.batch,
             update=self.update,
             terms=TERMS,
@@ -202,6 +202,10 @@ class Steps:
     def result(self) -> dict[str, Tensor]:
         """The weights that training ends with: averaged ones, where averaging is on."""
         return self.average.weights if self.config.ema else self.model.state_dict()
+
+    def decay(self, step: int) -> float:
+        """Factor on the learning rate: none while vertices alone teach the warp."""
+        return decay(self.config, max(0, step - self.warp_steps))
 
     def batch(self, step: int) -> ShownFaces | Batch:
         """What a step shows: faces alone at first, then images as well."""
@@ -214,7 +218,7 @@ class Steps:
         """One update of weights, codes and averages; returns the weighted loss terms."""
         config, shown = self.config, step - self.warp_steps
         for group in self.optimiser.param_groups:
-            group["lr"] = group["base"] * decay(config, max(0, shown))
+            group["lr"] = group["base"] * self.decay(step)
         self.optimiser.zero_grad()
         found = self._terms(shown, batch)
         own = torch.stack(list(found.values()))

@@ -7,11 +7,18 @@ import pytest
 import torch
 from made_up_people import MODEL, TRAIN, write_views
 from scipy.ndimage import distance_transform_edt
+from scipy.spatial import cKDTree
 
 from facemill.errors import DataError
 from facemill.mesh.frames import FACE_TO_MOFANERF
 from facemill.mofanerf.config import TrainConfig, TrainSettings
-from facemill.mofanerf.data import averaged, choose_pixels, open_training_set
+from facemill.mofanerf.data import (
+    CLEAR,
+    averaged,
+    choose_pixels,
+    in_the_air,
+    open_training_set,
+)
 from facemill.mofanerf.losses import correspondence
 from facemill.mofanerf.rays import UNIT
 from facemill.mofanerf.train import initial_model
@@ -86,17 +93,101 @@ def chosen():
     """Pixels for a disc of radius 20 that landmarks in the corner of the picture miss."""
     row, column = np.mgrid[:64, :64] + 0.5
     head = np.hypot(row - 32, column - 32) < 20
-    config = TrainConfig(rays=1000, landmark_share=0.6, background_share=0.25)
-    camera, marks = orbit(0, 0, 800, 150, 64, 64), np.full((68, 2), 12.0)
-    pixels, near = choose_pixels(head, marks, np.random.default_rng(0), config, camera)
+    config = TrainConfig(rays=1000, background_share=0.25)
+    camera, places = orbit(0, 0, 800, 150, 64, 64), np.full((600, 2), 12.3)
+    pixels, near = choose_pixels(head, places, np.random.default_rng(0), config, camera)
     return head, pixels, near
 
 
-def test_a_share_of_the_pixels_lies_round_the_landmarks(chosen):
+def test_the_first_pixels_are_those_asked_for_and_the_last_lie_on_the_head(chosen):
     head, pixels, _ = chosen
-    away = np.hypot(pixels % 64 + 0.5 - 12, pixels // 64 + 0.5 - 12)
-    assert (away[:600] < 4 * 0.025 * 64 + 1).mean() > 0.99
+    assert (pixels[:600] == 12 * 64 + 12).all()
     assert head.ravel()[pixels[700:]].all()
+
+
+def test_a_share_of_the_rays_lies_round_the_landmarks(data):
+    config = replace(CONFIG, rays=100, landmark_share=0.6, landmark_spread=0.0)
+    camera = orbit(0, 0, 800, 150, 64, 64)
+    scan, rng = data.pairs[0], np.random.default_rng(0)
+    places = data.ray_places(scan, camera, rng, config)
+    marks = camera.project(data.landmarks[scan])[0]
+    assert len(places) == 60
+    assert np.abs(places[:, None] - marks).sum(axis=-1).min(axis=1).max() < 1e-9
+    spread = data.ray_places(scan, camera, rng, replace(config, landmark_spread=0.025))
+    away = np.linalg.norm(spread[:, None] - marks, axis=-1).min(axis=1)
+    assert away.mean() > 0 and away.max() < 5 * 0.025 * 64
+
+
+def test_a_share_of_the_rays_lies_where_the_expression_moves_the_face_and_in_the_mouth(data):
+    config = replace(CONFIG, rays=8000, landmark_share=0.0, moving_rays=1.0)
+    scan = next(pair for pair in data.pairs if data.split.expressions[pair[1]] == "2_smile")
+    camera = orbit(0, 0, 800, 150, 64, 64)
+    places = data.ray_places(scan, camera, np.random.default_rng(0), config)
+    vertices = camera.project(FACE_TO_MOFANERF.inverse().apply(data.vertices[scan]))[0]
+    lips, between = camera.project(data.landmarks[scan][60:68])[0], places[4000:]
+    assert (between > lips.min(axis=0) - 0.1).all() and (between < lips.max(axis=0) + 0.1).all()
+    gaps, drawn = cKDTree(vertices).query(places[:4000])
+    assert gaps.max() < 1e-9
+    moved = np.linalg.norm(data.predicted.model.shift[scan[1], data.predicted.rows], axis=-1)
+    counts = np.bincount(drawn, minlength=len(vertices))
+    np.testing.assert_allclose(counts / 4000, moved / moved.sum(), atol=0.02)
+
+
+def test_places_that_a_picture_shows_to_be_empty_lie_before_its_surface(data):
+    """The made-up faces are height fields over x and y: seen from the front, z tells."""
+    scan, pack = data.pairs[0], data.packs[data.pairs[0][0]]
+    view = min(data.split.train_views, key=lambda name: abs(pack.camera(name).centre[0]))
+    camera, depth = pack.camera(view), pack.depth(data.split.expressions[scan[1]], view)
+    places = data.perhaps_air(scan, camera, np.random.default_rng(0), 2000)
+    air = in_the_air(places, depth, camera)
+    vertices = FACE_TO_MOFANERF.inverse().apply(data.vertices[scan])
+    below = vertices[cKDTree(vertices[:, :2]).query(places[:, :2])[1], 2]
+    inside = np.hypot(*places[:, :2].T) < 70
+    assert 0.1 < air[inside].mean() < 0.6
+    assert (places[inside & air, 2] > below[inside & air]).mean() > 0.95  # 10 mm between vertices
+    assert not air[inside & (places[:, 2] < below - 10)].any()
+
+
+def test_no_place_is_asked_for_without_the_term(data):
+    weights = replace(CONFIG.weights, empty=0.2)
+    assert data.batch(0, CONFIG).places.shape == (8, 0, 3)
+    assert data.batch(0, replace(CONFIG, weights=weights, air_points=9)).air.shape == (8, 9)
+
+
+def test_half_of_the_places_lie_between_the_inner_lips_and_behind_them(data):
+    scan, camera = data.pairs[0], orbit(0, 0, 800, 150, 64, 64)
+    places = data.perhaps_air(scan, camera, np.random.default_rng(0), 400)
+    lips = data.landmarks[scan][60:68]
+    behind = places[200:]
+    away = behind - camera.centre
+    image, marks = camera.project(behind)[0], camera.project(lips)[0]
+    assert (image >= marks.min(axis=0) - 0.1).all() and (image <= marks.max(axis=0) + 0.1).all()
+    further = np.linalg.norm(away, axis=1) - np.linalg.norm(lips - camera.centre, axis=1).mean()
+    assert further.min() > -10 and 50 < further.max() < 70
+
+
+def test_a_place_is_air_if_the_ray_to_it_is_clear():
+    camera = orbit(0, 0, 800, 150, 64, 64)
+    depth = np.full((64, 64), 793.0)
+    depth[:, :32] = 0.0  # the subject's right: nothing is there
+    behind, before, beside, outside = [20, 0, 0], [20, 0, 20], [-20, 0, 0], [900, 0, 0]
+    points = np.array([behind, before, beside, outside], float)
+    assert in_the_air(points, depth, camera).tolist() == [False, True, True, False]
+
+
+def test_the_air_is_clear_of_skin_beside_the_ray_as_well():
+    """A ball of 100 mm: a ray that grazes it is near to skin long before it meets it."""
+    camera = orbit(0, 0, 800, 150, 128, 128)
+    rays = camera.directions(camera.image_points(np.arange(128 * 128)))
+    square, along = (rays**2).sum(axis=1), -(rays @ camera.centre)
+    inner = along**2 - square * ((camera.centre**2).sum() - 100.0**2)
+    depth = np.where(inner > 0, (along - np.sqrt(np.maximum(inner, 0))) / square, 0.0)
+    points = np.random.default_rng(0).uniform(-150, 150, (20_000, 3))
+    air = in_the_air(points, depth.reshape(128, 128), camera)
+    away = np.linalg.norm(points, axis=1) - 100
+    assert away[air].min() > CLEAR - 0.5
+    before = (points[:, 2] > 0) & (away > 4 * CLEAR)
+    assert air[before].mean() > 0.98 and not air[away < 0].any()
 
 
 def test_a_share_lies_along_the_silhouette_on_both_sides_of_it(chosen):
@@ -120,9 +211,9 @@ def test_a_pixel_beside_the_head_borrows_the_depth_of_the_nearest_one_on_it(chos
 
 def test_a_head_that_fills_the_picture_has_pixels_all_the_same():
     camera, config = orbit(0, 0, 800, 150, 8, 8), TrainConfig(rays=50, background_share=0.5)
-    marks = np.full((68, 2), 4.0)
+    places = np.full((30, 2), 4.0)
     head = np.ones((8, 8), bool)
-    pixels, near = choose_pixels(head, marks, np.random.default_rng(0), config, camera)
+    pixels, near = choose_pixels(head, places, np.random.default_rng(0), config, camera)
     assert len(pixels) == 50 and (near == pixels).all()
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -49,13 +50,18 @@ def test_published_schedule():
     assert decay(TrainConfig(steps=100, decay_steps=None), 50) == pytest.approx(0.1**0.5)
 
 
+def test_the_learning_rate_rises_over_the_first_steps_with_images():
+    config = TrainConfig(steps=1000, decay=1.0, warm_up=4)
+    assert [decay(config, step) for step in range(6)] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1, 1])
+
+
 def test_averages_forget_the_start_first():
     config = TrainConfig(ema=0.99)
     assert average_decay(config, 0) == pytest.approx(0.1)
     assert average_decay(config, 10**6) == 0.99
 
 
-def test_everything_is_learned_and_maps_have_their_rate(rendered):
+def test_everything_is_learned_and_maps_and_texture_network_have_their_rates(rendered):
     settings = from_settings(TrainSettings, SETTINGS, "mofanerf")
     data = open_training_set(rendered.codes, rendered.split, rendered.views, 16)
     model = initial_model(settings, data)
@@ -64,6 +70,9 @@ def test_everything_is_learned_and_maps_have_their_rate(rendered):
     assert (nets["base"], maps["base"]) == (3e-3, 1e-2) and len(maps["params"]) == 3
     held = sum(p.numel() for group in (nets, maps) for p in group["params"])
     assert held == sum(p.numel() for p in model.parameters())
+    apart = make_optimiser(model, replace(settings.train, texture_learning_rate=5e-4))
+    (texture,) = (group for group in apart.param_groups if group["base"] == 5e-4)
+    assert {id(p) for p in texture["params"]} == {id(p) for p in model.texture.parameters()}
 
 
 @pytest.mark.parametrize("profile", ["fast", "faithful"])
@@ -128,6 +137,7 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(rendered, tmp_pa
 
 KILLED_RUN = """
 import json, os, signal, sys
+from dataclasses import replace
 from pathlib import Path
 import torch
 from facemill.mofanerf import losses
@@ -191,6 +201,14 @@ def test_killed_four_times_the_weights_are_those_of_an_undisturbed_run(rendered,
 
     assert without_seconds(out.with_suffix(".csv")) == without_seconds(history)
     assert not (tmp_path / "work").exists()
+
+
+def test_the_air_is_emptied_once_there_is_a_surface(rendered, tmp_path):
+    weights = {"empty": 0.1}
+    settings = changed(steps=8, warp_steps=2, empty_start=0.5, log_every=2, weights=weights)
+    _, history, _ = run(rendered, tmp_path, settings)
+    terms = [float(row["empty"]) for row in csv.DictReader(history.open())]
+    assert terms[:3] == [0, 0, 0] and min(terms[3:]) > 0  # 2 steps of vertices, 4 of 8 without
 
 
 class Killed(Exception):

@@ -125,17 +125,32 @@ class CanonicalField(nn.Module):
     ) -> tuple[Float[Tensor, "b r s"], Float[Tensor, "b r s 3"]]:
         """Density (per scene unit, not negative) and colour (0 to 1) at samples of rays."""
         b, r, s, _ = points.shape
-        place = self.to_mean_face(points.reshape(b, r * s, 3), codes)
-        at = unwrap(place)
-        here = encode(place, self.config.bandwidth)
-        shared = look_up(self.geometry_map, at.reshape(1, -1, 2)).reshape(b, r * s, -1)
-        raw, feature = self.density(torch.cat([shared, here], -1), codes.geometry).split(
-            [1, FEATURES], -1
-        )
+        density, at, here, feature = self._density(points.reshape(b, r * s, 3), codes)
         own = look_up(codes.maps, at)
-        hidden = F.relu(self.colour(torch.cat([own, here, F.relu(feature)], -1), codes.appearance))
+        features = torch.cat([own, here, F.relu(feature)], -1)
+        hidden = F.relu(self.colour(features, codes.appearance))
         view = encode(F.normalize(directions, dim=-1), self.config.direction_bands)
         hidden = F.relu(self.view(hidden.reshape(b, r, s, -1), view))
         colour = torch.sigmoid(self.rgb(hidden).float())
-        density = DENSITY * F.softplus(raw.float() - 1.0)
         return density.reshape(b, r, s), colour
+
+    def density_at(
+        self, points: Float[Tensor, "b n 3"], codes: Conditioned
+    ) -> Float[Tensor, "b n"]:
+        """Density alone, of :meth:`forward`."""
+        return self._density(points, codes)[0]
+
+    def _density(
+        self, points: Float[Tensor, "b n 3"], codes: Conditioned
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Density; then what colour follows from: place on the maps, encoded place, features."""
+        b, n, _ = points.shape
+        place = self.to_mean_face(points, codes)
+        at = unwrap(place)
+        here = encode(place, self.config.bandwidth)
+        shared = look_up(self.geometry_map, at.reshape(1, -1, 2)).reshape(b, n, -1)
+        raw, feature = self.density(torch.cat([shared, here], -1), codes.geometry).split(
+            [1, FEATURES], -1
+        )
+        density = DENSITY * F.softplus(raw.float() - 1.0)
+        return density.squeeze(-1), at, here, feature

@@ -102,6 +102,7 @@ class LossWeights:
     opacity: float = 0.1  # (ours; release: none)
     depth: float = 0.05  # (ours), fast alone
     correspondence: float = 0.5  # (ours), fast alone
+    empty: float = 0.0  # (ours), fast alone
 
     def __post_init__(self) -> None:
         require_at_least(self, 0, *vars(self))
@@ -114,19 +115,24 @@ class TrainConfig:
     warp_steps: int = 0  # before those with images, to teach the warp alone (ours); fast alone
     warp_points: int = 1024  # vertices of each image's scan in one of these
     steps: int = 600_001  # (release)
+    warm_up: int = 0  # steps with images in which the learning rate rises to its height (ours)
     images: int = 16  # images in a step (release: 1)
     rays: int = 64  # rays of each image (release: 1024 of one)
     landmark_share: float = 0.6  # of the rays near landmarks (release)
     landmark_spread: float = 0.025  # their standard deviation, in image heights (release)
+    moving_rays: float = 0.0  # of the rays at moving vertices and between the lips (ours)
     background_share: float = 0.1  # of the other rays that may miss the head (ours)
     learning_rate: float = 5e-5  # Adam (release)
     map_learning_rate: float | None = None  # of the feature maps; null: as the networks'
+    texture_learning_rate: float | None = None  # of the texture network; null: as the others'
     decay: float = 0.1  # factor on the learning rate after decay_steps (release)
     decay_steps: int | None = 750_000  # (release); null: the run's own length
     ema: float = 0.0  # decay of the averaged weights that are kept; 0: the last ones (release)
     correspondence_points: int = 256  # vertices of each image's scan in a step (ours)
     moving_share: float = 0.0  # of these, drawn by how far their expression moves them (ours)
     predicted_share: float = 0.0  # of these, on predicted faces that nobody was shown (ours)
+    air_points: int = 128  # places of each image that may be air, for the term empty (ours)
+    empty_start: float = 0.25  # share of the steps with images before the term empty enters
     weights: LossWeights = field(default_factory=LossWeights)
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     autocast: Literal["auto", "off"] = "auto"  # auto: bfloat16 on a GPU that has it
@@ -138,15 +144,17 @@ class TrainConfig:
     checkpoint_seconds: float = 300.0  # a checkpoint at the latest after so many seconds
 
     def __post_init__(self) -> None:
-        names = ("steps", "images", "rays", "correspondence_points", "warp_points", "log_every")
-        require_at_least(self, 1, *names, "checkpoint_steps")
-        require_at_least(self, 0, "warp_steps", "preview_every", "landmark_spread")
-        shares = ("landmark_share", "background_share", "moving_share", "predicted_share")
-        for name in (*shares, "ema"):
+        names = ("steps", "images", "rays", "correspondence_points", "warp_points", "air_points")
+        require_at_least(self, 1, *names, "log_every", "checkpoint_steps")
+        require_at_least(self, 0, "warp_steps", "warm_up", "preview_every", "landmark_spread")
+        shares = ("landmark_share", "moving_rays", "background_share")
+        for name in (*shares, "moving_share", "predicted_share", "empty_start", "ema"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name}: found {value}, expected a share, 0 to 1")
+        both = self.landmark_share + self.moving_rays
+        require(both <= 1, f"moving_rays: found {both} with landmark_share, expected 1 at most")
         require(self.ema < 1, f"ema: found {self.ema}, expected less than 1")
-        for name in ("map_learning_rate", "decay_steps"):
+        for name in ("map_learning_rate", "texture_learning_rate", "decay_steps"):
             value = getattr(self, name)
             require(value is None or value > 0, f"{name}: found {value}, expected null or above 0")
         for name in ("learning_rate", "decay", "checkpoint_seconds"):

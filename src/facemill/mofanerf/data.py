@@ -7,6 +7,7 @@ seen. Files are in the face frame (mm), batches in the scene's frame (50 mm are 
 import dataclasses
 import itertools
 import logging
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,6 +60,8 @@ class Batch:
     guide: Float[Tensor, "b r"]  # depth of the surface, or of one near the ray; scene units
     colour: Float[Tensor, "b r 3"]  # over black, 0 to 1
     mask: Bool[Tensor, "b r"]  # whether the ray meets the head; guide is its depth then
+    places: Float[Tensor, "b a 3"]  # round vertices drawn by how far they move; scene units
+    air: Bool[Tensor, "b a"]  # which of them the image shows to be empty
 
     @property
     def rays(self) -> Rays:
@@ -155,20 +158,73 @@ class TrainingSet:
     def _image(
         self, scan: tuple[int, int], rng: np.random.Generator, config: TrainConfig
     ) -> tuple[np.ndarray, ...]:
-        """Rays of one image: origins, directions, guides, colours, mask."""
+        """What a batch has of one image, in its order."""
         person, number = scan
         pack, expression = self.packs[person], self.split.expressions[number]
         view = self.split.train_views[rng.integers(len(self.split.train_views))]
         camera = pack.camera(view)
         image, depth = pack.image(expression, view), pack.depth(expression, view)
-        marks = camera.project(self.landmarks[scan])[0]
-        pixels, near = choose_pixels(depth > 0, marks, rng, config, camera)
+        places = self.ray_places(scan, camera, rng, config)
+        pixels, near = choose_pixels(depth > 0, places, rng, config, camera)
         origins, directions = pixel_rays(camera, pixels)
         seen = image.reshape(-1, 4)[pixels]
         mask = seen[:, 3] > 0
         colour = seen[:, :3].astype(np.float32) / 255.0 * mask[:, None]
         guide = depth.ravel()[near] / UNIT
-        return origins, directions, guide.astype(np.float32), colour, mask
+        asked = config.air_points if config.weights.empty else 0
+        around = self.perhaps_air(scan, camera, rng, asked)
+        air = in_the_air(around, depth, camera)
+        places = FACE_TO_MOFANERF.apply(around).astype(np.float32)
+        return origins, directions, guide.astype(np.float32), colour, mask, places, air
+
+    def ray_places(
+        self,
+        scan: tuple[int, int],
+        camera: Camera,
+        rng: np.random.Generator,
+        config: TrainConfig,
+    ) -> Float[np.ndarray, "n 2"]:
+        """Image points that rays are to go through, beside those that lie anywhere on the head.
+
+        A share lies round the projected landmarks (sec. 3.4). Of another share (ours) half are
+        vertices drawn by how far the expression moves them; hidden ones count as well: behind
+        closed lids they lie where pictures of this expression differ from others. The other half
+        lies between the inner lips.
+        """
+        marks = camera.project(self.landmarks[scan])[0]
+        count = int(config.landmark_share * config.rays)
+        spread = rng.normal(size=(count, 2)) * config.landmark_spread * camera.height
+        around = marks[rng.integers(68, size=count)] + spread
+        moving = int(config.moving_rays * config.rays)
+        vertices = self._moving(scan, rng, moving - moving // 2)
+        lips = self._between_lips(scan, rng, moving // 2)
+        return np.concatenate([around, camera.project(np.concatenate([vertices, lips]))[0]])
+
+    def perhaps_air(
+        self, scan: tuple[int, int], camera: Camera, rng: np.random.Generator, count: int
+    ) -> Float[np.ndarray, "n 3"]:
+        """Places (mm) round moving vertices, and as many between the inner lips and behind them."""
+        around = self._moving(scan, rng, count - count // 2)
+        around = around + rng.normal(size=around.shape) * AIR_SPREAD
+        between = self._between_lips(scan, rng, count // 2)
+        away = between - camera.centre
+        away = away / np.linalg.norm(away, axis=1, keepdims=True)
+        depth = rng.uniform(0.0, MOUTH_DEPTH, (len(between), 1))
+        return np.concatenate([around, between + depth * away])
+
+    def _between_lips(
+        self, scan: tuple[int, int], rng: np.random.Generator, count: int
+    ) -> Float[np.ndarray, "n 3"]:
+        """Places (mm) within the inner lips' landmarks."""
+        lips = self.landmarks[scan][INNER_LIPS]
+        return rng.dirichlet(np.ones(len(lips)), count) @ lips
+
+    def _moving(
+        self, scan: tuple[int, int], rng: np.random.Generator, count: int
+    ) -> Float[np.ndarray, "n 3"]:
+        """Vertices of a scan (mm), drawn by how far its expression moves them."""
+        rows = self.predicted.choice.draw(rng, scan[1], count, 1.0)
+        return FACE_TO_MOFANERF.inverse().apply(self.vertices[scan][rows])
 
 
 def _moved(batch: ShownFaces | Batch, device: torch.device) -> Iterator[Any]:
@@ -176,17 +232,50 @@ def _moved(batch: ShownFaces | Batch, device: torch.device) -> Iterator[Any]:
     return (None if part is None else part.to(device) for part in parts)
 
 
+AIR_SPREAD = 12.0
+"""Millimetres (standard deviation) from vertices to the places that may be air."""
+
+INNER_LIPS = slice(60, 68)
+"""Of the 68 landmarks."""
+
+MOUTH_DEPTH = 60.0
+"""Millimetres behind the lips in which a mouth may be open."""
+
+CLEAR = 3.0
+"""Millimetres from a surface beyond which the air counts as clear."""
+
+
+def in_the_air(
+    points: Float[np.ndarray, "n 3"], depth: Float[np.ndarray, "h w"], camera: Camera
+) -> Bool[np.ndarray, " n"]:
+    """Whether an image with ``depth`` (mm; 0: no head) shows that nothing is at ``points`` (mm).
+
+    They lie before the least depth of the pixels within CLEAR, and by as much before it: a ray that
+    grazes a cheek is near to skin long before it meets it.
+    """
+    image, own = camera.project(points)
+    column, row = np.floor(image).astype(np.int64).T
+    height, width = depth.shape
+    inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+    reach = math.ceil(CLEAR * camera.intrinsics[0, 0] / np.linalg.norm(camera.centre))
+    window = np.arange(-reach, reach + 1)
+    rows = (row[:, None, None] + window[:, None]).clip(0, height - 1)
+    columns = (column[:, None, None] + window).clip(0, width - 1)
+    near = depth[rows, columns]
+    return inside & (own < np.where(near > 0, near, np.inf).min(axis=(1, 2)) - CLEAR)
+
+
 def choose_pixels(
     head: Bool[np.ndarray, "h w"],
-    landmarks: Float[np.ndarray, "68 2"],
+    places: Float[np.ndarray, "n 2"],
     rng: np.random.Generator,
     config: TrainConfig,
     camera: Camera,
 ) -> tuple[Int[np.ndarray, " r"], Int[np.ndarray, " r"]]:
     """Pixels of one image's rays, and for each the nearest pixel of the head, itself if on it.
 
-    A share lies round the projected landmarks (sec. 3.4), a share along the silhouette, on both
-    sides of it by up to ``sampling.margin``, or anywhere; the rest lies on the head. A pixel that
+    The first lie at ``places``. Of the others a share lies along the silhouette, on both sides of
+    it by up to ``sampling.margin``, or anywhere; the rest lies on the head. A pixel that
     misses the head borrows the depth of the nearest one on it, as rays do whose surface is
     predicted: where these will ask, the field learns that there is nothing.
     """
@@ -194,17 +283,14 @@ def choose_pixels(
     on = np.flatnonzero(head)
     if len(on) == 0:
         raise DataError("a view in which nothing is seen: check the cameras (config: views)")
-    of_landmarks = int(config.landmark_share * config.rays)
-    beside = int(config.background_share * (config.rays - of_landmarks))
-    spread = rng.normal(size=(of_landmarks, 2)) * config.landmark_spread * height
-    around = landmarks[rng.integers(68, size=of_landmarks)] + spread
+    beside = int(config.background_share * (config.rays - len(places)))
     edge = np.argwhere(head & ~binary_erosion(head, border_value=1))[:, ::-1] + 0.5
     if len(edge) == 0:  # the head fills the picture
         edge = np.stack([on % width, on // width], axis=1) + 0.5
     margin = config.sampling.margin * camera.intrinsics[0, 0] / np.linalg.norm(camera.centre)
     along = edge[rng.integers(len(edge), size=beside)] + rng.uniform(-margin, margin, (beside, 2))
     along[::4] = rng.uniform(0, (width, height), (len(along[::4]), 2))
-    places = np.floor(np.concatenate([around, along])).astype(np.int64)
+    places = np.floor(np.concatenate([places, along])).astype(np.int64)
     places = np.clip(places, 0, (width - 1, height - 1))
     drawn = on[rng.integers(len(on), size=config.rays - len(places))]
     pixels = np.concatenate([places[:, 1] * width + places[:, 0], drawn])

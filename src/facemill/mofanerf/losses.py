@@ -9,8 +9,11 @@ from facemill.mofanerf.config import LossWeights, SamplingConfig
 from facemill.mofanerf.data import Batch, ShownFaces
 from facemill.mofanerf.model import Codes, MoFaNeRF
 from facemill.mofanerf.predicted import Predicted
-from facemill.mofanerf.rays import Draw
+from facemill.mofanerf.rays import UNIT, Draw
 from facemill.mofanerf.render import Traced, trace
+
+AIR_CELL = 5.0 / UNIT
+"""The length of ray (scene units) that a density in the air is judged over."""
 
 
 def colour(seen: Tensor, truth: Tensor) -> Tensor:
@@ -35,6 +38,16 @@ def depth(traced: Traced, guide: Tensor, mask: Tensor, count: Tensor | None = No
     along = (traced.fine.weights * away).sum(-1)
     count = mask.sum() if count is None else count
     return (along * mask).sum() / count.clamp_min(1)
+
+
+def empty(density: Tensor, air: Tensor) -> Tensor:
+    """Mean of log(1 + sigma AIR_CELL) at places of which those in ``air`` are empty (ours).
+
+    Rendering tells little of fog in an open mouth: faces with closed lips never show what lies
+    behind them, samples are far apart there, and the density of opaque fog has no gradient. Under
+    the logarithm it has one.
+    """
+    return (torch.log1p(density * AIR_CELL) * air).mean()
 
 
 def correspondence(model: MoFaNeRF, faces: ShownFaces, codes: Tensor) -> Tensor:
@@ -86,9 +99,15 @@ def terms(
     expression = model.expression(batch.faces.expression)
     codes = model.condition(shapes[person], expression, appearance)
     traced = trace(model, batch.rays, codes, sampling, generator)
+    air = None
+    if isinstance(codes, Conditioned) and weights.empty:
+        air = model.fine.density_at(batch.places, codes)
     # Sums and logarithms stay in single precision whatever the networks compute in.
     with torch.autocast(batch.guide.device.type, enabled=False):
-        return weighted(model, batch, traced, codes, weights, on_head)
+        found = weighted(model, batch, traced, codes, weights, on_head)
+        if air is not None:
+            found["empty"] = weights.empty * empty(air, batch.air)
+        return found
 
 
 def weighted(

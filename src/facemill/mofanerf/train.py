@@ -8,13 +8,13 @@ import contextlib
 import logging
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from facemill.mofanerf import losses
 from facemill.mofanerf.canonical import CanonicalField
@@ -94,23 +94,33 @@ def initial_model(config: TrainSettings, data: TrainingSet) -> MoFaNeRF:
 
 
 def make_optimiser(model: MoFaNeRF, config: TrainConfig) -> torch.optim.Adam:
-    """Adam on everything; feature maps in a group of their own, as each texel is seldom seen."""
-    maps = [p for name, p in model.named_parameters() if name.split(".")[-1].endswith(MAPS)]
-    held = {id(parameter) for parameter in maps}
-    weights = [p for p in model.parameters() if id(p) not in held]
-    groups = [{"params": weights, "base": config.learning_rate}]
-    if maps:
-        rate = config.map_learning_rate or config.learning_rate
-        groups.append({"params": maps, "base": rate})
-    return torch.optim.Adam(groups, lr=config.learning_rate, eps=1e-8, fused=True)
+    """Adam on everything, in groups with rates of their own.
+
+    Feature maps, as each texel is seldom seen; and the texture network, which is deep: at the rate
+    of the small ones its codes may grow without bound, and colours end black or white.
+    """
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        rate = None
+        if name.split(".")[-1].endswith(MAPS):
+            rate = config.map_learning_rate
+        elif name.startswith("texture."):
+            rate = config.texture_learning_rate
+        groups.setdefault(rate or config.learning_rate, []).append(parameter)
+    parts = [{"params": held, "base": rate} for rate, held in groups.items()]
+    return torch.optim.Adam(parts, lr=config.learning_rate, eps=1e-8, fused=True)
 
 
 MAPS = ("geometry_map", "appearance_maps", "mean_map")
 
 
 def decay(config: TrainConfig, step: int) -> float:
-    """Factor on the learning rate at ``step``: decay^(step / decay_steps) (release)."""
-    return config.decay ** (step / (config.decay_steps or config.steps))
+    """Factor on the learning rate at ``step``: decay^(step / decay_steps) (release).
+
+    Over ``warm_up`` steps before that it rises (ours).
+    """
+    rise = min(1.0, (step + 1) / (config.warm_up + 1))
+    return rise * config.decay ** (step / (config.decay_steps or config.steps))
 
 
 def average_decay(config: TrainConfig, step: int) -> float:
@@ -205,7 +215,8 @@ class Steps:
 
     def decay(self, step: int) -> float:
         """Factor on the learning rate: none while vertices alone teach the warp."""
-        return decay(self.config, max(0, step - self.warp_steps))
+        shown = step - self.warp_steps
+        return 1.0 if shown < 0 else decay(self.config, shown)
 
     def batch(self, step: int) -> ShownFaces | Batch:
         """What a step shows: faces alone at first, then images as well."""
@@ -242,13 +253,16 @@ class Steps:
         if isinstance(batch, ShownFaces):
             return losses.warp_terms(self.model, batch, self.shapes, config.weights)
         seed = derived_seed(config.seed, "mofanerf", "samples", str(shown))
+        weights = config.weights
+        if shown < config.empty_start * config.steps:  # the surface first
+            weights = replace(weights, empty=0.0)
         with self._autocast():
             return losses.terms(
                 self.model,
                 batch,
                 self.shapes,
                 self.textures,
-                config.weights,
+                weights,
                 config.sampling,
                 Share(torch.Generator().manual_seed(seed), self.images, config.images),
                 self.processes.mean(batch.mask.sum().float()),

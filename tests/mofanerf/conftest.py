@@ -14,6 +14,7 @@ from facemill.data.splits import Split, content_hash
 from facemill.files import write_json
 from facemill.mofanerf import fit_losses
 from facemill.mofanerf.codes import make_codes
+from facemill.mofanerf.data import TrainingSet, open_training_set
 from facemill.mofanerf.faces import Faces
 from facemill.mofanerf.train import train
 from facemill.training import descent
@@ -31,6 +32,12 @@ def rendered(tmp_path_factory) -> Rendered:
     write_views(data, made.views)
     make_codes(data.index, data.faces(), made.views, CODES, made.codes, made.split)
     return made
+
+
+@pytest.fixture(scope="session")
+def data(rendered) -> TrainingSet:
+    """What training opens of the made-up people, textures of 16 x 16 texels."""
+    return open_training_set(rendered.codes, rendered.split, rendered.views, 16)
 
 
 @pytest.fixture(scope="session")

@@ -28,11 +28,6 @@ from facemill.training.settings import from_settings
 CONFIG = from_settings(TrainConfig, TRAIN | {"images": 8, "rays": 64}, "train")
 
 
-@pytest.fixture(scope="module")
-def data(rendered):
-    return open_training_set(rendered.codes, rendered.split, rendered.views, 16)
-
-
 def test_every_training_scan_comes_once_an_epoch_and_no_held_out_one(data):
     split = data.split
     assert len(data.pairs) == 5 * len(split.expressions) - len(split.test_pairs)

@@ -2,12 +2,10 @@
 
 from dataclasses import replace
 
-import pytest
 import torch
 from made_up_people import MODEL, TRAIN
 
 from facemill.mofanerf.config import TrainConfig, TrainSettings
-from facemill.mofanerf.data import open_training_set
 from facemill.mofanerf.losses import AIR_CELL, empty, terms
 from facemill.mofanerf.train import initial_model
 from facemill.training.settings import from_settings
@@ -15,11 +13,6 @@ from facemill.training.settings import from_settings
 CONFIG = from_settings(
     TrainConfig, TRAIN | {"images": 4, "rays": 64, "weights": {"empty": 1.0}}, "train"
 )
-
-
-@pytest.fixture(scope="module")
-def data(rendered):
-    return open_training_set(rendered.codes, rendered.split, rendered.views, 16)
 
 
 def test_opaque_fog_is_still_told_to_thin():

@@ -15,7 +15,7 @@ from made_up_people import MODEL, TRAIN
 
 from facemill.errors import ConfigError, TrainingError
 from facemill.mofanerf.config import TrainConfig, TrainSettings
-from facemill.mofanerf.data import Batch, open_training_set
+from facemill.mofanerf.data import Batch
 from facemill.mofanerf.model import load_model
 from facemill.mofanerf.train import (
     Steps,
@@ -61,9 +61,8 @@ def test_averages_forget_the_start_first():
     assert average_decay(config, 10**6) == 0.99
 
 
-def test_everything_is_learned_and_maps_and_texture_network_have_their_rates(rendered):
+def test_everything_is_learned_and_maps_and_texture_network_have_their_rates(data):
     settings = from_settings(TrainSettings, SETTINGS, "mofanerf")
-    data = open_training_set(rendered.codes, rendered.split, rendered.views, 16)
     model = initial_model(settings, data)
     optimiser = make_optimiser(model, settings.train)
     nets, maps = optimiser.param_groups
@@ -115,14 +114,13 @@ def test_vertices_alone_teach_the_warp_first(rendered, tmp_path):
 @pytest.mark.parametrize(
     "changes", [{"model": {"profile": "faithful"}}, {"train": {"weights": {"correspondence": 0.0}}}]
 )
-def test_without_a_warp_or_its_term_all_steps_show_images(rendered, changes):
+def test_without_a_warp_or_its_term_all_steps_show_images(data, changes):
     settings = {"model": MODEL, "train": {"warp_steps": 7, "steps": 5}}
     if "model" in changes:
         settings["model"] = {"fine_width": 16, "coarse_width": 16, **changes["model"]}
     config = from_settings(
         TrainSettings, settings | {"train": settings["train"] | changes.get("train", {})}, "m"
     )
-    data = open_training_set(rendered.codes, rendered.split, rendered.views, 16)
     steps = Steps(data, config.train, initial_model(config, data), Path("unused"))
     assert steps.recipe().steps == 5 and isinstance(steps.batch(0), Batch)
 
@@ -137,7 +135,6 @@ def test_same_seed_gives_the_same_bytes_and_another_seed_others(rendered, tmp_pa
 
 KILLED_RUN = """
 import json, os, signal, sys
-from dataclasses import replace
 from pathlib import Path
 import torch
 from facemill.mofanerf import losses

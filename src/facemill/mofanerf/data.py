@@ -60,7 +60,9 @@ class Batch:
     guide: Float[Tensor, "b r"]  # depth of the surface, or of one near the ray; scene units
     colour: Float[Tensor, "b r 3"]  # over black, 0 to 1
     mask: Bool[Tensor, "b r"]  # whether the ray meets the head; guide is its depth then
-    places: Float[Tensor, "b a 3"]  # round vertices drawn by how far they move; scene units
+    places: Float[
+        Tensor, "b a 3"
+    ]  # round moving vertices, between and behind the lips; scene units
     air: Bool[Tensor, "b a"]  # which of them the image shows to be empty
 
     @property
@@ -164,8 +166,8 @@ class TrainingSet:
         view = self.split.train_views[rng.integers(len(self.split.train_views))]
         camera = pack.camera(view)
         image, depth = pack.image(expression, view), pack.depth(expression, view)
-        places = self.ray_places(scan, camera, rng, config)
-        pixels, near = choose_pixels(depth > 0, places, rng, config, camera)
+        wanted = self.ray_places(scan, camera, rng, config)
+        pixels, near = choose_pixels(depth > 0, wanted, rng, config, camera)
         origins, directions = pixel_rays(camera, pixels)
         seen = image.reshape(-1, 4)[pixels]
         mask = seen[:, 3] > 0
@@ -257,12 +259,17 @@ def in_the_air(
     column, row = np.floor(image).astype(np.int64).T
     height, width = depth.shape
     inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
-    reach = math.ceil(CLEAR * camera.intrinsics[0, 0] / np.linalg.norm(camera.centre))
+    reach = math.ceil(CLEAR * _pixels_per_mm(camera))
     window = np.arange(-reach, reach + 1)
     rows = (row[:, None, None] + window[:, None]).clip(0, height - 1)
     columns = (column[:, None, None] + window).clip(0, width - 1)
     near = depth[rows, columns]
     return inside & (own < np.where(near > 0, near, np.inf).min(axis=(1, 2)) - CLEAR)
+
+
+def _pixels_per_mm(camera: Camera) -> float:
+    """The scale of an image at the head."""
+    return float(camera.intrinsics[0, 0] / np.linalg.norm(camera.centre))
 
 
 def choose_pixels(
@@ -287,7 +294,7 @@ def choose_pixels(
     edge = np.argwhere(head & ~binary_erosion(head, border_value=1))[:, ::-1] + 0.5
     if len(edge) == 0:  # the head fills the picture
         edge = np.stack([on % width, on // width], axis=1) + 0.5
-    margin = config.sampling.margin * camera.intrinsics[0, 0] / np.linalg.norm(camera.centre)
+    margin = config.sampling.margin * _pixels_per_mm(camera)
     along = edge[rng.integers(len(edge), size=beside)] + rng.uniform(-margin, margin, (beside, 2))
     along[::4] = rng.uniform(0, (width, height), (len(along[::4]), 2))
     places = np.floor(np.concatenate([places, along])).astype(np.int64)

@@ -85,7 +85,7 @@ def test_a_batch_is_a_function_of_seed_and_step(data):
 
 @pytest.fixture
 def chosen():
-    """Pixels for a disc of radius 20 that landmarks in the corner of the picture miss."""
+    """Pixels for a disc of radius 20 that the places asked for miss, in the corner."""
     row, column = np.mgrid[:64, :64] + 0.5
     head = np.hypot(row - 32, column - 32) < 20
     config = TrainConfig(rays=1000, background_share=0.25)

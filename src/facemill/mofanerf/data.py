@@ -60,9 +60,7 @@ class Batch:
     guide: Float[Tensor, "b r"]  # depth of the surface, or of one near the ray; scene units
     colour: Float[Tensor, "b r 3"]  # over black, 0 to 1
     mask: Bool[Tensor, "b r"]  # whether the ray meets the head; guide is its depth then
-    places: Float[
-        Tensor, "b a 3"
-    ]  # round moving vertices, between and behind the lips; scene units
+    places: Float[Tensor, "b a 3"]  # that may be air (TrainingSet.perhaps_air); scene units
     air: Bool[Tensor, "b a"]  # which of them the image shows to be empty
 
     @property
@@ -176,8 +174,7 @@ class TrainingSet:
         asked = config.air_points if config.weights.empty else 0
         around = self.perhaps_air(scan, camera, rng, asked)
         air = in_the_air(around, depth, camera)
-        places = FACE_TO_MOFANERF.apply(around).astype(np.float32)
-        return origins, directions, guide.astype(np.float32), colour, mask, places, air
+        return origins, directions, guide.astype(np.float32), colour, mask, _scene(around), air
 
     def ray_places(
         self,

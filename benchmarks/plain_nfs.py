@@ -19,7 +19,7 @@ from facemill.nfs import losses
 from facemill.nfs.config import LossWeights
 from facemill.nfs.data import Batch
 from facemill.nfs.losses import Generic
-from facemill.nfs.model import NFS
+from facemill.nfs.model import NFS, Target
 
 
 def gradients(mesh: Mesh) -> list[np.ndarray]:
@@ -55,3 +55,12 @@ def step(model: NFS, batch: Batch, generic: Generic, weights: LossWeights) -> Te
             losses.total(losses.terms(model, batch.surface, one, generic, weights)) / count
         )
     return torch.stack(values).sum()
+
+
+@torch.no_grad()
+def decode(model: NFS, target: Target, code: Tensor) -> Tensor:
+    """One frame, all vertices from layer to layer, nothing kept from the frame before."""
+    codes = torch.stack([code, torch.zeros_like(code)])[: 2 if model.config.anchored else 1]
+    first = model.decoder.of_target(target.features, target.identity)
+    offsets = model.decoder(first, target.gates * codes[:, None])
+    return target.surface.vertices + offsets[0] - (offsets[1] if len(codes) == 2 else 0)

@@ -11,6 +11,7 @@ from facemill.errors import ConfigError, DataError
 from facemill.mesh.operators import read_operators
 from facemill.mesh.poisson import jacobians
 from facemill.mesh.surface import Mesh
+from facemill.nfs import decoding
 from facemill.nfs.config import ModelConfig
 from facemill.nfs.model import NFS, Decoder, load_model, save_model
 from facemill.nfs.surface import solved, spans, surface_of, vertex_normals
@@ -65,6 +66,24 @@ def test_the_target_s_share_of_the_first_layer_is_that_of_the_whole_input():
         x = torch.relu(norm(layer(x)))
     found = decoder(decoder.of_target(features, identity), local)
     torch.testing.assert_close(found, decoder.last(x), atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("design", ["new2", "nfr"])
+@pytest.mark.parametrize("norm", ["group", "layer"])
+def test_frames_without_a_history_have_the_same_numbers(design, norm):
+    """Block by block, the last block smaller; group norm's sums run over all of them."""
+    torch.manual_seed(2)
+    decoder = Decoder(replace(SMALL, design=design, norm=norm, groups=8), 3)
+    for parameter in decoder.parameters():
+        parameter.data += 0.3 * torch.randn_like(parameter)
+    target = 2 + torch.randn(2 * decoding.BLOCK + 100, SMALL.width)
+    gates = torch.randn(len(target), SMALL.code) if design == "new2" else None
+    codes = torch.randn(3, SMALL.code)
+    plain = decoder.frames(target, gates, codes).detach()
+    with torch.no_grad():
+        found = decoder.frames(target, gates, codes)
+    assert plain.std() > 0.1
+    assert torch.allclose(found, plain, atol=2e-5)
 
 
 @pytest.mark.parametrize("decoder", ["disp", "jacobian"])

@@ -14,6 +14,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from facemill.nets.diffusion import DiffusionNet
 from facemill.nfs.config import ModelConfig
+from facemill.nfs.decoding import decoded_frames
 from facemill.nfs.surface import Surface, face_normals, solved, vertex_normals
 from facemill.training.settings import from_settings
 from facemill.training.weights import fill, read_weights, write_weights
@@ -120,12 +121,30 @@ class Decoder(nn.Module):
         self, target: Float[Tensor, "v c"], local: Float[Tensor, "b v z"]
     ) -> Float[Tensor, "b v o"]:
         """Outputs of frames with local codes, on a target seen through :meth:`of_target`."""
-        inputs = self.config.inputs
-        weight = self.layers[0].weight[:, inputs : inputs + self.config.code]
-        x = torch.relu(self.norms[0](target + functional.linear(local, weight)))
+        x = torch.relu(self.norms[0](target + functional.linear(local, self._of_code())))
         for layer, norm in zip(self.layers[1:], self.norms[1:], strict=True):
             x = torch.relu(norm(layer(x)))
         return self.last(x)
+
+    def frames(
+        self,
+        target: Float[Tensor, "n c"],
+        gates: Float[Tensor, "n z"] | None,
+        codes: Float[Tensor, "b z"],
+    ) -> Float[Tensor, "b n o"]:
+        """:meth:`forward` of codes, gated where there are gates; far faster without a history."""
+        if torch.is_grad_enabled() or codes.device.type != "cpu":
+            local = codes[:, None] if gates is None else gates * codes[:, None]
+            return self(target, local.expand(len(codes), len(target), -1))
+        weights = [self._of_code(), *(layer.weight for layer in self.layers[1:])]
+        transposed = [weight.mT.contiguous() for weight in weights]
+        norms = [norm.norm for norm in self.norms]
+        return decoded_frames(transposed, norms, self.last, target, gates, codes)
+
+    def _of_code(self) -> Float[Tensor, "c z"]:
+        """The first layer's weights for the local code."""
+        inputs = self.config.inputs
+        return self.layers[0].weight[:, inputs : inputs + self.config.code]
 
 
 @dataclass(frozen=True)
@@ -265,8 +284,7 @@ class NFS(nn.Module):
 
     def _outputs(self, shared: Shared, codes: Float[Tensor, "b z"]) -> Float[Tensor, "b n o"]:
         """The decoder at all places."""
-        local = codes[:, None] if shared.gates is None else shared.gates * codes[:, None]
-        return self.decoder(shared.first, local.expand(len(codes), len(shared.first), -1))
+        return self.decoder.frames(shared.first, shared.gates, codes)
 
 
 def save_model(

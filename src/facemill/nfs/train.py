@@ -28,7 +28,17 @@ from facemill.training.device import choose_device, seeded
 from facemill.training.loop import Recipe, TrainingRun, sources
 from facemill.training.settings import from_settings
 
-OWN_CODE = ("config", "data", "losses", "model", "people", "segments", "surface", "train")
+OWN_CODE = (
+    "config",
+    "data",
+    "decoding",
+    "losses",
+    "model",
+    "people",
+    "segments",
+    "surface",
+    "train",
+)
 """Modules that decide the weights."""
 
 

@@ -48,6 +48,29 @@ def test_closed_forms():
     assert even.item() == pytest.approx(torch.tensor(20.0).log().item())
 
 
+@pytest.mark.parametrize("balance", [0.5, 1.0])
+def test_balance_lifts_what_moves_little(balance):
+    motion = torch.tensor([4.0, 1.0, 0.01, 0.0])
+    weights = losses.balanced(motion, balance)
+    assert (weights.diff() > 0).all()
+    expected = (4.0 + losses.STILL * motion.mean()) / (1.0 + losses.STILL * motion.mean())
+    assert (weights[1] / weights[0]).item() == pytest.approx(expected.item() ** balance)
+
+    still = torch.zeros(1, 4, 3)
+    tenth = 0.1 * motion.sqrt()[None, :, None].expand(1, 4, 3)
+    plain = losses.vertex_error(still, tenth)
+    assert losses.vertex_error(still, tenth, weights=weights).item() == pytest.approx(plain.item())
+    same = torch.ones_like(motion)
+    assert torch.equal(losses.balanced(torch.zeros(4), balance), same), "nobody moves"
+    assert torch.equal(losses.balanced(motion, 0.0), same)
+
+
+def test_balance_reaches_the_vertices_and_the_mean_face(batch, data):
+    plain, lifted = (found(made(SMALL), batch, data, balance=b) for b in (0.0, 0.5))
+    changed = {name for name in plain if not torch.equal(plain[name], lifted[name])}
+    assert changed == {"vertices", "generic"}
+
+
 def test_jacobians_of_a_uniform_growth_cost_its_square(batch):
     neutral, faces = batch.surface.vertices, batch.surface.faces
     cost = losses.jacobian_error(1.2 * neutral[None], neutral[None], neutral, faces)
@@ -64,7 +87,7 @@ def test_labelled_people_have_every_term_but_the_ranges(batch, data):
 
 def test_unlabelled_people_have_reconstruction_and_ranges(batch, data):
     model = made(SMALL)
-    blind = replace(batch, truth=losses.Truth(batch.truth.frames))
+    blind = replace(batch, truth=losses.Truth(batch.truth.frames, batch.truth.motion))
     values = found(model, blind, data)
     assert set(values) == {"vertices", "normals", "jacobians", "range_expression"}
     assert "range_identity" in found(model, blind, data, hinge="all")

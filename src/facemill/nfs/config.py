@@ -139,6 +139,7 @@ class TrainConfig:
     validate_every: int = 500  # steps between validations on fixed frames; 0: none
     best: bool = True  # keep the weights of the best validation, not the last (release)
     weights: LossWeights = field(default_factory=LossWeights)
+    balance: float = 0.0  # 0: vertices count alike (release); 1: by their error's share of motion
     seed: int = 0  # of initial weights and of all batches (release: 1234)
     device: Literal["auto", "cpu", "cuda"] = "auto"
     log_every: int = 20  # steps between rows of the history
@@ -147,7 +148,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         require_at_least(self, 1, "steps", "batch", "log_every", "checkpoint_steps")
-        require_at_least(self, 0, "validate_every", "weight_decay")
+        require_at_least(self, 0, "validate_every", "weight_decay", "balance")
         for name in ("unlabelled_share", "warmup"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name}: found {value}, expected a share, 0 to 1")

@@ -103,6 +103,7 @@ class TrainingSet:
             surface,
             Truth(
                 frames=face.vertices(everybody, expression),
+                motion=face.motion(),
                 identity=identity[0],
                 expression=expression,
                 labels=self._labels[surface.source],
@@ -117,7 +118,8 @@ class TrainingSet:
             self._frames[person] = self._read(person)
         surface, frames = self._frames[person]
         chosen = rng.choice(len(frames), size, replace=size > len(frames))
-        return Batch(surface, Truth(frames[torch.from_numpy(chosen).to(self.device)]))
+        motion = (frames - surface.vertices).square().sum(dim=2).mean(dim=0)
+        return Batch(surface, Truth(frames[torch.from_numpy(chosen).to(self.device)], motion))
 
     def batch(self, step: int, config: TrainConfig, model: ModelConfig) -> Batch:
         """The batch of a step: by seed and step alone.

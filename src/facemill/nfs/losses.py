@@ -36,16 +36,22 @@ class FaceModel:
             + torch.einsum("be,evx->bvx", expression[:, :e], self.expression)
         )
 
+    def motion(self) -> Float[Tensor, " v"]:
+        """How far each vertex moves, squared, on average over the units."""
+        return self.expression.square().sum(dim=2).mean(dim=0)
+
 
 @dataclass(frozen=True)
 class Truth:
     """What is known of a batch: frames of one person, and of labelled people the rest.
 
+    ``motion`` is how far each vertex moves in all the person's expressions, squared, in the mean.
     ``identity`` and ``expression`` are weights of the face model, padded with zeros to the codes'
     lengths; ``labels`` the segments of the vertices.
     """
 
     frames: Float[Tensor, "b v 3"]
+    motion: Float[Tensor, " v"]
     identity: Float[Tensor, " i"] | None = None
     expression: Float[Tensor, "b z"] | None = None
     labels: Int[Tensor, " v"] | None = None
@@ -60,17 +66,38 @@ class Generic:
     face: FaceModel
 
 
-def vertex_error(
-    found: Float[Tensor, "b v 3"], true: Float[Tensor, "b v 3"], free: bool = False
-) -> Float[Tensor, ""]:
-    """Mean squared difference of coordinates; ``free``: after taking off each frame's mean.
+STILL = 0.02
+"""Vertices that move less than this share of the mean square count as moving so much."""
 
-    A Poisson solve knows nothing of where a mesh lies.
+
+def balanced(motion: Float[Tensor, " v"], balance: float) -> Float[Tensor, " v"]:
+    """Weights of vertices by how far each of them moves (squared), (1 / motion)^balance.
+
+    Few vertices move with the lids and the brows, and little, where a jaw moves half of them by
+    centimetres: of plain squares a network learns jaws. The weights are such that an error which is
+    everywhere the same share of the motion costs what it costs without them.
+    """
+    mean = motion.mean().clamp(min=1e-12)
+    weights = (mean / (motion + STILL * mean)) ** balance
+    return weights * (motion + 1e-12).sum() / (weights * (motion + 1e-12)).sum()
+
+
+def vertex_error(
+    found: Float[Tensor, "b v 3"],
+    true: Float[Tensor, "b v 3"],
+    free: bool = False,
+    weights: Float[Tensor, " v"] | None = None,
+) -> Float[Tensor, ""]:
+    """Mean squared difference of coordinates, with weights of the vertices where there are any.
+
+    ``free``: after taking off each frame's mean. A Poisson solve knows nothing of where a mesh
+    lies.
     """
     difference = found - true
     if free:
         difference = difference - difference.mean(dim=1, keepdim=True)
-    return difference.square().mean()
+    squares = difference.square()
+    return squares.mean() if weights is None else (squares.mean(dim=2) * weights).mean()
 
 
 def normal_error(
@@ -128,7 +155,11 @@ def blendshape_error(
 
 
 def generic_error(
-    model: NFS, generic: Generic, identity_size: int, expression: Float[Tensor, "b z"]
+    model: NFS,
+    generic: Generic,
+    identity_size: int,
+    expression: Float[Tensor, "b z"],
+    balance: float = 0.0,
 ) -> Float[Tensor, ""]:
     """BR: predicted expressions decoded on the mean face, against the face model at them.
 
@@ -139,7 +170,9 @@ def generic_error(
         target = model.target(generic.surface)
     nobody = codes.new_zeros(len(codes), identity_size)
     true = generic.face.vertices(nobody, codes)
-    return vertex_error(model.decode(target, codes), true, model.config.decoder == "jacobian")
+    weights = balanced(generic.face.motion(), balance) if balance else None
+    free = model.config.decoder == "jacobian"
+    return vertex_error(model.decode(target, codes), true, free, weights)
 
 
 def segment_error(logits: Float[Tensor, "v l"], labels: Int[Tensor, " v"]) -> Float[Tensor, ""]:
@@ -166,21 +199,23 @@ def terms(
     weights: LossWeights,
     hinge: str = "units",
     true_codes: bool = False,
+    balance: float = 0.0,
 ) -> dict[str, Float[Tensor, ""]]:
     """The weighted terms of a batch by name; those that do not apply are left out.
 
     The neutral's codes are computed once for all frames. ``generic`` is the mean face for BR,
-    ``true_codes`` decodes the labels in place of the predicted codes (warm-up).
+    ``true_codes`` decodes the labels in place of the predicted codes (warm-up); with ``balance``
+    vertices that move little count for more (:func:`balanced`).
     """
     target = model.target(surface)
     codes = model.codes(target, truth.frames)
     warm = true_codes and truth.expression is not None
     found = model.decode(target, truth.expression if warm else codes)
-    values = reconstruction_terms(model.config, surface, found, truth.frames, weights)
+    values = reconstruction_terms(model.config, surface, found, truth, weights, balance)
     if truth.face is None:
         values |= unlabelled_terms(model.config, target, codes, weights, hinge)
     else:
-        values |= labelled_terms(model, target, codes, truth, generic, weights)
+        values |= labelled_terms(model, target, codes, truth, generic, weights, balance)
     return {name: getattr(weights, name) * value for name, value in values.items()}
 
 
@@ -188,11 +223,14 @@ def reconstruction_terms(
     config: ModelConfig,
     surface: Surface,
     found: Float[Tensor, "b v 3"],
-    true: Float[Tensor, "b v 3"],
+    truth: Truth,
     weights: LossWeights,
+    balance: float,
 ) -> dict[str, Float[Tensor, ""]]:
     """Vertices, normals and Jacobians, of everybody."""
-    values = {"vertices": vertex_error(found, true, config.decoder == "jacobian")}
+    true, free = truth.frames, config.decoder == "jacobian"
+    of_vertices = balanced(truth.motion, balance) if balance else None
+    values = {"vertices": vertex_error(found, true, free, of_vertices)}
     if weights.normals:
         values["normals"] = normal_error(found, true, surface.faces)
     if weights.jacobians:
@@ -207,6 +245,7 @@ def labelled_terms(
     truth: Truth,
     generic: Generic | None,
     weights: LossWeights,
+    balance: float,
 ) -> dict[str, Float[Tensor, ""]]:
     """Codes, BP, BR and segments, of people whose weights are known."""
     values = {
@@ -216,7 +255,7 @@ def labelled_terms(
     if weights.blendshapes:
         values["blendshapes"] = blendshape_error(truth.face, target.identity, codes, truth.frames)
     if weights.generic and generic is not None:
-        values["generic"] = generic_error(model, generic, len(target.identity), codes)
+        values["generic"] = generic_error(model, generic, len(target.identity), codes, balance)
     if weights.segments and target.logits is not None:
         values["segments"] = segment_error(target.logits, truth.labels)
     return values

@@ -173,8 +173,9 @@ class Steps:
         warm = config.is_warm(step)
         with seeded(config.seed, "nfs", "dropout", str(step)):
             found = losses.terms(
-                self.model, batch.surface, batch.truth, generic, config.weights, config.hinge, warm
-            )
+                self.model, batch.surface, batch.truth, generic, config.weights, config.hinge, warm,
+                config.balance,
+            )  # fmt: skip
             loss = losses.total(found)
             loss.backward()
         self.optimiser.step()

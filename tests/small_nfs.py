@@ -43,11 +43,11 @@ TAUGHT = replace(
     anchored=True, offsets=True
 )  # fmt: skip
 TAUGHT_DATA = DATA | {
-    "train_people": 8, "test_people": 2, "expressions": 200, "test_expressions": 16,
+    "train_people": 8, "test_people": 2, "expressions": 400, "test_expressions": 16,
 }  # fmt: skip
 RECIPE = {
-    "steps": 700, "batch": 8, "learning_rate": 1e-2, "decay": 0.1, "warmup": 0.3,
-    "validate_every": 100, "log_every": 100,
+    "steps": 1200, "batch": 8, "learning_rate": 7e-3, "decay": 0.1, "warmup": 0.3,
+    "balance": 0.6, "validate_every": 100, "log_every": 100,
     "weights": {"expression": 10.0, "normals": 0.0, "jacobians": 0.0, "generic": 0.0},
 }  # fmt: skip
 

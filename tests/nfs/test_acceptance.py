@@ -19,6 +19,7 @@ from facemill.mesh.operators import Operators, OperatorSettings
 from facemill.mesh.operators_build import build_operators
 from facemill.mesh.surface import Mesh
 from facemill.nfs.baselines import copy_neutral
+from facemill.nfs.cycle import by_nearest_points
 from facemill.nfs.evaluate import evaluate, person_case
 from facemill.nfs.measures import rig_metrics, vertex_metrics
 from facemill.nfs.model import Target
@@ -129,9 +130,9 @@ def test_shuffled_vertices_change_nothing(on_face, face):
     assert np.abs(away).max() < 1e-5 * MILLIMETRES
 
 
-@pytest.mark.parametrize(("other", "limit"), [(subdivided, 0.3), (halved, 0.6)])
+@pytest.mark.parametrize(("other", "limit"), [(subdivided, 0.3), (halved, 0.4)])
 def test_other_triangulations_of_a_face_move_alike(on_face, face, other, limit):
-    """At the vertices that both have, mm (rms). Goal 0.3; with half of the vertices it is 0.38."""
+    """At the vertices that both have, mm (rms). Goal 0.3; with half of the vertices it is 0.31."""
     here, there = on_face(face), on_face(other(face))[:, : len(face.vertices)]
     both = np.isfinite(there[0, :, 0])
     assert both.mean() > 0.4
@@ -162,6 +163,14 @@ def test_expressions_of_unseen_people_come_back(trained, cases):
         found = decoded(trained, target, encoded(trained, target, case.frames))
         still = copy_neutral(case.operators.mesh, len(case.frames))
         assert inner_rms(found, case) < inner_rms(still, case) / 5
+
+
+def test_expressions_get_to_other_people_better_than_by_nearest_points(trained, cases):
+    (case, target), (other, other_target) = cases
+    codes = encoded(trained, target, case.frames)
+    cloned = decoded(trained, other_target, codes)
+    nearest = by_nearest_points(case, case.frames, other)
+    assert inner_rms(cloned, other) < 0.75 * inner_rms(nearest, other)
 
 
 def test_weights_are_read_off_unseen_people(trained, cases):
@@ -197,20 +206,16 @@ def test_there_and_back_again_is_nearly_as_good_as_staying(trained, cases):
 # -- the rig ---------------------------------------------------------------------------------------
 
 
-LEARNT = ("browInnerUp_L", "browInnerUp_R", "jawOpen", "mouthSmile", "mouthPucker")
-"""Lids make a thousandth of the motion; how they move is not learnt in a minute."""
-
-
-@pytest.mark.parametrize("name", LEARNT)
-def test_weights_between_nothing_and_all_move_in_between(trained, cases, name):
-    """Goal: half of a unit within 20 % of half of its motion; reached are 11 to 25 %."""
+@pytest.mark.parametrize("number", range(7))
+def test_weights_between_nothing_and_all_move_in_between(trained, cases, number):
+    """Goal: half of a unit within 20 % of half of its motion; reached are 8 to 22 %."""
     _, target = cases[0]
-    unit = np.eye(len(trained.units))[trained.units.index(name)]
+    unit = np.eye(len(trained.units))[number]
     found = offsets(trained, target, np.linspace(0.0, 1.0, 7)[:, None] * unit)
     size = np.sqrt((found**2).sum(axis=(1, 2)))
     assert size[0] == 0 and (np.diff(size) > 0).all(), "monotone"
     away = np.linalg.norm(found[3] - 0.5 * found[6]) / np.linalg.norm(0.5 * found[6])
-    assert away < 0.35
+    assert away < 0.3
 
 
 def at_home(trained: Taught, case, unit: int) -> np.ndarray:
@@ -229,7 +234,7 @@ def at_home(trained: Taught, case, unit: int) -> np.ndarray:
     return near
 
 
-LOCAL = ("browInnerUp_L", "browInnerUp_R", "jawOpen")
+LOCAL = ("browInnerUp_L", "browInnerUp_R", "eyeBlink_L", "eyeBlink_R", "jawOpen")
 
 
 def share(found: np.ndarray, inside: np.ndarray) -> float:
@@ -251,15 +256,16 @@ def test_units_move_their_own_part_and_the_gates_see_to_it(trained, cases):
             share(offsets(trained, one, weights)[0], inside) for one in (target, open_gates)
         ]
     gated, ungated = np.array(list(shares.values())).T
-    assert gated.min() > 0.9, shares
+    assert gated.mean() > 0.9 and gated.min() > 0.8, shares
     assert gated.mean() > ungated.mean() + 0.05, shares
 
 
+@pytest.mark.parametrize("unit", ["browInnerUp", "eyeBlink"])
 @pytest.mark.parametrize(("side", "sign"), [("L", 1.0), ("R", -1.0)])
-def test_one_brow_rises_alone(trained, cases, side, sign):
+def test_one_side_moves_alone(trained, cases, unit, side, sign):
     """Of its energy less than 5 % lies more than 10 mm across the middle; left is +x."""
     case, target = cases[0]
-    weights = np.eye(len(trained.units))[[trained.units.index(f"browInnerUp_{side}")]]
+    weights = np.eye(len(trained.units))[[trained.units.index(f"{unit}_{side}")]]
     found = offsets(trained, target, weights)[0]
     assert share(found, sign * case.operators.vertices[:, 0] < -0.1) < 0.05
     assert share(found, sign * case.operators.vertices[:, 0] > -0.1) > 0.9

@@ -82,6 +82,7 @@ def test_frames_without_a_history_have_the_same_numbers(design, norm):
     plain = decoder.frames(target, gates, codes).detach()
     with torch.no_grad():
         found = decoder.frames(target, gates, codes)
+        assert decoder.frames(target, gates, codes[:0]).shape == (0, *found.shape[1:])
     assert plain.std() > 0.1
     assert torch.allclose(found, plain, atol=2e-5)
 

@@ -42,6 +42,8 @@ def decoded_frames(
         own = [code[:, None] * weights[0], *weights[1:]]
         return frame(own, norms, last, target, gates)
 
+    if not len(codes):
+        return target.new_empty(0, len(target), last.out_features)
     return torch.stack(list(in_threads(work, codes, codes.device)))
 
 

@@ -53,6 +53,7 @@ class TrainingSet:
     sources: dict[str, str]  # content of the unlabelled people's files, by name
     _surfaces: dict[str, Surface] = field(default_factory=dict)
     _frames: dict[str, tuple[Surface, Tensor]] = field(default_factory=dict)
+    _generics: dict[str, Generic] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         def tensor(array: np.ndarray) -> Tensor:
@@ -86,8 +87,10 @@ class TrainingSet:
 
     def generic(self, region: str) -> Generic:
         """The mean face on a region, for BR."""
-        surface = self.surface("generic", region)
-        return Generic(surface, self.face(surface.source))
+        if region not in self._generics:
+            surface = self.surface("generic", region)
+            self._generics[region] = Generic(surface, self.face(surface.source))
+        return self._generics[region]
 
     def labelled_batch(
         self, person: str, region: str, expressions: Float[np.ndarray, "b e"], config: ModelConfig

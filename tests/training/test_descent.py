@@ -39,6 +39,20 @@ def test_killed_and_taken_up_it_ends_with_the_same_bits(every_step, tmp_path, st
     assert torch.equal(found[0], whole[0]) and found[1] == whole[1]
 
 
+def test_seconds_of_earlier_runs_are_known(every_step, tmp_path, monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr(descent.time, "monotonic", lambda: float(next(clock)))
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path / "w", 9, killed_after=5)
+    spent = []
+    for _ in range(2):
+        unknown = torch.zeros(5, requires_grad=True)
+        state = Descent(tmp_path / "w", {"seed": 1}, {"x": unknown}, torch.optim.Adam([unknown]))
+        spent.append(state.earlier)
+        state.note(6, {"loss": 0.0}, last=True)
+    assert 5 <= spent[0] < spent[1] < 40
+
+
 def test_what_was_not_kept_yet_is_made_again(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run(tmp_path / "w", 9, killed_after=5)

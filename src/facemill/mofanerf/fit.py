@@ -71,8 +71,8 @@ def fit_image(
     first half of the fit. ``settings.seed`` and ``name``, which stands in messages, say which
     pixels and samples are drawn. ``prior`` saves making the training people's distribution again
     for many images. With a folder ``work`` the same call goes on where it was killed, to the bit
-    with as many threads; whoever owns the folder removes it. The report's seconds are those of the
-    last run.
+    with as many threads; whoever owns the folder removes it. The report's seconds are those of all
+    runs.
 
     Raises DataError where image, mask, camera and landmarks do not belong together, TrainingError
     when the loss is no finite number.
@@ -101,7 +101,7 @@ def fit_image(
     quality = [psnr(picture.astype(np.float64), pixels / 255.0, where) for where in (None, seen)]
     report = {
         "name": name,
-        "seconds": time.perf_counter() - began,
+        "seconds": time.perf_counter() - began + sum(task.earlier),
         "start_losses": tried,
         "steps": len(trail.totals),
         "stopped": "settled" if len(trail.totals) < sum(counts) else "all steps done",

@@ -6,7 +6,7 @@ as it follows from the unknowns there. So a fit that was killed ends with the sa
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ class Task:
     name: str
     work: Path | None  # where descents keep their states
     of: Mapping[str, Any]  # by which they know that a state is theirs
+    earlier: list[float] = field(default_factory=list)  # seconds that descents took in runs before
 
     def descend(
         self,
@@ -93,6 +94,7 @@ class Task:
         totals = torch.zeros(total, dtype=torch.float64)
         kept = {**vars(unknowns), "totals": totals}
         descent = Descent(self.work and self.work / stage, self.of, kept, optimiser)
+        self.earlier.append(descent.earlier)
         progress = Progress(f"mofanerf_fit {self.name}, {stage}", total, descent.steps)
         found, made, surface = descent.terms, descent.steps, None
         for step in range(descent.steps, total):

@@ -25,8 +25,8 @@ class Descent:
     """The state of one descent, in a folder of its own; without a folder nothing is kept.
 
     Made once unknowns and optimiser stand ready; both are set to where an earlier run was, to the
-    bit, if it had the same ``fingerprint``. ``steps`` are made already, and ``terms`` are those of
-    the last one.
+    bit, if it had the same ``fingerprint``. ``steps`` are made already, in ``earlier`` seconds, and
+    ``terms`` are those of the last one.
     """
 
     def __init__(
@@ -37,10 +37,10 @@ class Descent:
         optimiser: torch.optim.Optimizer,
     ) -> None:
         self.unknowns, self.optimiser = dict(unknowns), optimiser
-        self.steps = 0
+        self.steps, self.earlier = 0, 0.0
         self.terms: dict[str, float] = {}
         self._checkpoints = None if folder is None else Checkpoints(folder, dict(fingerprint))
-        self._saved = time.monotonic()
+        self._began = self._saved = time.monotonic()
         state = None if self._checkpoints is None else self._checkpoints.load()
         if state is not None:
             self._take_up(state)
@@ -53,6 +53,7 @@ class Descent:
             return
         state = {
             "steps": self.steps,
+            "seconds": self.earlier + time.monotonic() - self._began,
             "terms": self.terms,
             "unknowns": {name: tensor.detach() for name, tensor in self.unknowns.items()},
             "optimiser": self.optimiser.state_dict(),
@@ -66,4 +67,5 @@ class Descent:
                 tensor.copy_(state["unknowns"][name])
         self.optimiser.load_state_dict(state["optimiser"])
         self.steps, self.terms = state["steps"], dict(state["terms"])
+        self.earlier = state.get("seconds", 0.0)
         log.info("%s: going on after step %d", self._checkpoints.folder, self.steps)

@@ -1,7 +1,10 @@
-"""The 68 facial landmarks in their usual order: which of them lie opposite each other."""
+"""The 68 facial landmarks in their usual order: what they lie on, which lie opposite each other."""
 
 import numpy as np
 from jaxtyping import Float
+
+RIGHT_EYE, LEFT_EYE = range(36, 42), range(42, 48)
+OUTER_LIPS, INNER_LIPS = range(48, 60), range(60, 68)
 
 OPPOSITE = np.array(
     [

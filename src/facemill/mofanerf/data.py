@@ -20,6 +20,7 @@ from scipy.ndimage import binary_erosion
 from scipy.spatial import cKDTree
 from torch import Tensor
 
+from facemill.data.landmarks import INNER_LIPS
 from facemill.errors import DataError
 from facemill.files import sha256
 from facemill.mesh.frames import FACE_TO_MOFANERF
@@ -233,9 +234,6 @@ def _moved(batch: ShownFaces | Batch, device: torch.device) -> Iterator[Any]:
 
 AIR_SPREAD = 12.0
 """Millimetres (standard deviation) from vertices to the places that may be air."""
-
-INNER_LIPS = slice(60, 68)
-"""Of the 68 landmarks."""
 
 MOUTH_DEPTH = 60.0
 """Millimetres behind the lips in which a mouth may be open."""

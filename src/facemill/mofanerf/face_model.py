@@ -19,6 +19,8 @@ from facemill.mesh.surface import Mesh
 from facemill.mofanerf.config import CodesConfig
 
 SHAPE_DIM = 50
+"""Numbers of a shape code: the identity factors of FaceScape's bilinear model (sec. 3.1)."""
+
 LIMIT = 3.0
 """Standard deviations that a projected component is held within."""
 

@@ -26,11 +26,11 @@ from facemill.metrics.images import image_metrics, unit_of
 from facemill.metrics.scores import write_records
 from facemill.mofanerf.baselines import Picture, over_black
 from facemill.mofanerf.config import SamplingConfig, require_at_least
+from facemill.mofanerf.face_model import SHAPE_DIM
 from facemill.mofanerf.faces import FaceCodes, Faces
 from facemill.mofanerf.fit import FittedImage, bright, fit_image
 from facemill.mofanerf.fit_config import FitConfig
 from facemill.mofanerf.fit_files import read_fit, write_fit
-from facemill.mofanerf.model import SHAPE_DIM
 from facemill.mofanerf.prior import mean_appearance
 from facemill.mofanerf.splits import ViewSplit, read_view_split
 from facemill.mofanerf.table import COLUMNS, COST, ONE_IMAGE, ImageScore

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from facemill.errors import ConfigError, DataError
 from facemill.mofanerf.canonical import CanonicalField, Conditioned
 from facemill.mofanerf.config import ModelConfig
+from facemill.mofanerf.face_model import SHAPE_DIM
 from facemill.mofanerf.layers import (
     CodeLinear,
     Modulation,
@@ -28,9 +29,6 @@ from facemill.mofanerf.layers import (
 )
 from facemill.training.settings import from_settings, to_settings
 from facemill.training.weights import fill, read_weights, write_weights
-
-SHAPE_DIM = 50
-"""Numbers of a shape code: the identity factors of FaceScape's bilinear model (sec. 3.1)."""
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from jaxtyping import Int
 
 from facemill.data.blendshapes import Blendshapes, read_blendshapes
 from facemill.data.canonical import MeanFace, to_canonical
+from facemill.data.landmarks import INNER_LIPS, LEFT_EYE, RIGHT_EYE
 from facemill.data.packs import FacePack
 from facemill.errors import ConfigError, GeometryError
 from facemill.mesh.clean import Cleaned, cleaned
@@ -153,7 +154,7 @@ def front_faces(mesh: Mesh, radius: float, name: str) -> Int[np.ndarray, "g 3"]:
     return faces[part == np.bincount(part).argmax()]
 
 
-OPENINGS = {"mouth": range(60, 68), "right eye": range(36, 42), "left eye": range(42, 48)}
+OPENINGS = {"mouth": INNER_LIPS, "right eye": RIGHT_EYE, "left eye": LEFT_EYE}
 """Landmarks round each opening of a face's skin."""
 
 NEAR = 0.15

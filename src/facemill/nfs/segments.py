@@ -4,7 +4,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from facemill.data.blendshapes import Blendshapes
-from facemill.data.landmarks import OPPOSITE
+from facemill.data.landmarks import INNER_LIPS, OPPOSITE, OUTER_LIPS
 from facemill.mesh.geodesics import distances_from
 from facemill.mesh.surface import Mesh
 
@@ -58,7 +58,7 @@ def seeds(
     ``points`` are the mean head's vertices, for what no landmark marks: ears, crown, neck.
     """
     at = landmarks
-    mouth = at[48:60].mean(axis=0)
+    mouth = at[OUTER_LIPS].mean(axis=0)
     chin_down = np.array([0.0, -0.3, -0.25])
     found = {
         "forehead": np.concatenate(
@@ -70,8 +70,8 @@ def seeds(
             [curve(at[28:31]), curve(at[31:36]), curve(at[[31, 29, 35]]),
              curve(at[[31, 30, 35]])]
         ),
-        "lips": np.concatenate([curve(at[[*range(48, 60), 48]]), curve(at[[*range(60, 68), 60]])]),
-        "mouth_ring": curve(mouth + 1.55 * (at[[*range(48, 60), 48]] - mouth)),
+        "lips": np.concatenate([curve(at[[*OUTER_LIPS, 48]]), curve(at[[*INNER_LIPS, 60]])]),
+        "mouth_ring": curve(mouth + 1.55 * (at[[*OUTER_LIPS, 48]] - mouth)),
         "jaw": np.concatenate([curve(at[6:11]), curve((at[6:11] + at[[57] * 5]) / 2)]),
         "platysma": np.concatenate([curve(at[6:11] + part * chin_down) for part in (1.0, 2.0)]),
     }  # fmt: skip

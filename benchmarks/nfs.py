@@ -74,7 +74,7 @@ def batch_on(operators: Operators, size: int, config: ModelConfig) -> tuple[Batc
     identity = torch.zeros(config.identity_size)
     frames = face.vertices(identity.expand(size, -1), expression)
     labels = torch.randint(config.segments, (v,))
-    truth = Truth(frames, face.motion(), identity, expression, labels, face)
+    truth = Truth(frames, face.motion, identity, expression, labels, face)
     return Batch(surface, truth, "all"), Generic(surface, face)
 
 

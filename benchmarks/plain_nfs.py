@@ -60,7 +60,8 @@ def step(model: NFS, batch: Batch, generic: Generic, weights: LossWeights) -> Te
 @torch.no_grad()
 def decode(model: NFS, target: Target, code: Tensor) -> Tensor:
     """One frame, all vertices from layer to layer, nothing kept from the frame before."""
-    codes = torch.stack([code, torch.zeros_like(code)])[: 2 if model.config.anchored else 1]
     first = model.decoder.of_target(target.features, target.identity)
-    offsets = model.decoder(first, target.gates * codes[:, None])
-    return target.surface.vertices + offsets[0] - (offsets[1] if len(codes) == 2 else 0)
+    moved = target.surface.vertices + model.decoder(first, (target.gates * code)[None])[0]
+    if model.config.anchored:
+        moved -= model.decoder(first, torch.zeros_like(target.gates)[None])[0]
+    return moved

@@ -11,7 +11,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from small_nfs import OPERATORS, Taught
+from small_nfs import OPERATORS, TAUGHT, Taught
 
 from facemill.mesh.decimation import decimated
 from facemill.mesh.frames import FACE_TO_NFS
@@ -206,7 +206,7 @@ def test_there_and_back_again_is_nearly_as_good_as_staying(trained, cases):
 # -- the rig ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("number", range(7))
+@pytest.mark.parametrize("number", range(TAUGHT.units))
 def test_weights_between_nothing_and_all_move_in_between(trained, cases, number):
     """Goal: half of a unit within 20 % of half of its motion; reached are 8 to 22 %."""
     _, target = cases[0]
@@ -256,7 +256,9 @@ def test_units_move_their_own_part_and_the_gates_see_to_it(trained, cases):
             share(offsets(trained, one, weights)[0], inside) for one in (target, open_gates)
         ]
     gated, ungated = np.array(list(shares.values())).T
-    assert gated.mean() > 0.9 and gated.min() > 0.8, shares
+    assert gated.mean() > 0.9, shares
+    for name, (share_of_unit, _) in shares.items():
+        assert share_of_unit > (0.8 if name.startswith("eyeBlink") else 0.9), shares
     assert gated.mean() > ungated.mean() + 0.05, shares
 
 

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +52,7 @@ class TrainingSet:
     device: torch.device
     sources: dict[str, str]  # content of the unlabelled people's files, by name
     _surfaces: dict[str, Surface] = field(default_factory=dict)
-    _frames: dict[str, tuple[Surface, Tensor]] = field(default_factory=dict)
+    _unlabelled: dict[str, Batch] = field(default_factory=dict)  # with all frames of a person
     _generics: dict[str, Generic] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -106,7 +106,7 @@ class TrainingSet:
             surface,
             Truth(
                 frames=face.vertices(everybody, expression),
-                motion=face.motion(),
+                motion=face.motion,
                 identity=identity[0],
                 expression=expression,
                 labels=self._labels[surface.source],
@@ -117,12 +117,13 @@ class TrainingSet:
 
     def unlabelled_batch(self, person: str, rng: np.random.Generator, size: int) -> Batch:
         """Some expressions of a person of the data set, drawn with replacement if they are few."""
-        if person not in self._frames:
-            self._frames[person] = self._read(person)
-        surface, frames = self._frames[person]
+        if person not in self._unlabelled:
+            self._unlabelled[person] = self._read(person)
+        whole = self._unlabelled[person]
+        frames = whole.truth.frames
         chosen = rng.choice(len(frames), size, replace=size > len(frames))
-        motion = (frames - surface.vertices).square().sum(dim=2).mean(dim=0)
-        return Batch(surface, Truth(frames[torch.from_numpy(chosen).to(self.device)], motion))
+        some = frames[torch.from_numpy(chosen).to(self.device)]
+        return replace(whole, truth=replace(whole.truth, frames=some))
 
     def batch(self, step: int, config: TrainConfig, model: ModelConfig) -> Batch:
         """The batch of a step: by seed and step alone.
@@ -155,11 +156,13 @@ class TrainingSet:
         full[:, : rows.shape[1]] = torch.from_numpy(np.asarray(rows, np.float32))
         return full.to(self.device)
 
-    def _read(self, person: str) -> tuple[Surface, Tensor]:
+    def _read(self, person: str) -> Batch:
         operators = read_operators(self.operators / f"{person}.npz")
-        frames = person_frames(operators, FacePack(self.faces / f"{person}.npz"))
+        pack = FacePack(self.faces / f"{person}.npz")
+        frames = torch.from_numpy(person_frames(operators, pack)).to(self.device)
         surface = surface_of(operators, self.device, self.poisson)
-        return surface, torch.from_numpy(frames).to(self.device)
+        motion = (frames - surface.vertices).square().sum(dim=2).mean(dim=0)
+        return Batch(surface, Truth(frames, motion))
 
 
 def person_frames(operators: Operators, pack: FacePack) -> Float[np.ndarray, "n v 3"]:

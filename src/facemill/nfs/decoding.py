@@ -6,7 +6,8 @@ frames of its own. Group norm over all places stands between the layers: its sum
 a block is at hand, and its scale and shift are applied where the next layer reads.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
@@ -17,83 +18,80 @@ from facemill.training.device import in_threads
 BLOCK = 1024
 """Places at a time."""
 
-Weights = Sequence[Float[Tensor, "_ _"]]
+First = Callable[[slice], Tensor]
+"""The first layer's product at a block of places, (k, c)."""
 
 
-def decoded_frames(
-    weights: Weights,
-    norms: Sequence[nn.Module],
-    last: nn.Linear,
-    target: Float[Tensor, "n c"],
-    gates: Float[Tensor, "n z"] | None,
-    codes: Float[Tensor, "b z"],
-) -> Float[Tensor, "b n o"]:
-    """Outputs of frames at all places.
+@dataclass(frozen=True)
+class Decoding:
+    """A decoder's layers: products with ``weights``, a norm and a rectifier after each, ``last``.
 
-    ``weights`` are transposed, the first of them that of the gated code; ``target`` is the first
-    layer's response to what all frames share; ``norms`` are all ``GroupNorm`` or all ``LayerNorm``.
+    Weights are transposed, (inputs, outputs), the first of them that of the gated code; norms are
+    all ``GroupNorm`` or all ``LayerNorm``.
     """
-    frame = _group_norm_frame if isinstance(norms[0], nn.GroupNorm) else _layer_norm_frame
 
-    @torch.no_grad()  # which every thread has to say for itself
-    def work(code: Float[Tensor, " z"]) -> Float[Tensor, "n o"]:
+    weights: Sequence[Tensor]
+    norms: Sequence[nn.Module]
+    last: nn.Linear
+
+    def frames(
+        self,
+        target: Float[Tensor, "n c"],
+        gates: Float[Tensor, "n z"] | None,
+        codes: Float[Tensor, "b z"],
+    ) -> Float[Tensor, "b n o"]:
+        """Outputs at all places; ``target`` is the first layer's response to what frames share."""
+        grouped = isinstance(self.norms[0], nn.GroupNorm)
+        through = self._through_group_norms if grouped else self._through_layer_norms
+
+        @torch.no_grad()  # which every thread has to say for itself
+        def frame(code: Float[Tensor, " z"]) -> Float[Tensor, "n o"]:
+            return through(self._first(target, gates, code), len(target))
+
+        if not len(codes):
+            return target.new_empty(0, len(target), self.last.out_features)
+        return torch.stack(list(in_threads(frame, codes, codes.device)))
+
+    def _first(
+        self,
+        target: Float[Tensor, "n c"],
+        gates: Float[Tensor, "n z"] | None,
+        code: Float[Tensor, " z"],
+    ) -> First:
+        weight = self.weights[0]
         if gates is None:
-            return frame(weights, norms, last, target + code @ weights[0], None)
-        own = [code[:, None] * weights[0], *weights[1:]]
-        return frame(own, norms, last, target, gates)
+            return (target + code @ weight).__getitem__
+        weight = code[:, None] * weight
+        return lambda block: (gates[block] @ weight).add_(target[block])
 
-    if not len(codes):
-        return target.new_empty(0, len(target), last.out_features)
-    return torch.stack(list(in_threads(work, codes, codes.device)))
+    def _through_layer_norms(self, first: First, places: int) -> Float[Tensor, "n o"]:
+        found = self._empty(places, self.last.out_features)
+        for block in _blocks(places):
+            x = self.norms[0](first(block)).relu_()
+            for weight, norm in zip(self.weights[1:], self.norms[1:], strict=True):
+                x = norm(x @ weight).relu_()
+            found[block] = self.last(x)
+        return found
 
+    def _through_group_norms(self, first: First, places: int) -> Float[Tensor, "n o"]:
+        width = self.last.in_features
+        kept, sums = self._empty(places, width), _Sums(width)
+        for block in _blocks(places):
+            kept[block] = sums.counted(first(block))
+        for weight, norm in zip(self.weights[1:], self.norms[:-1], strict=True):
+            scale, shift = sums.of_group_norm(norm, places)
+            sums = _Sums(width)
+            for block in _blocks(places):
+                x = torch.addcmul(shift, kept[block], scale).relu_()
+                sums.counted(torch.mm(x, weight, out=kept[block]))
+        scale, shift = sums.of_group_norm(self.norms[-1], places)
+        found = self._empty(places, self.last.out_features)
+        for block in _blocks(places):
+            found[block] = self.last(torch.addcmul(shift, kept[block], scale).relu_())
+        return found
 
-def _layer_norm_frame(
-    weights: Weights,
-    norms: Sequence[nn.Module],
-    last: nn.Linear,
-    target: Float[Tensor, "n c"],
-    gates: Float[Tensor, "n z"] | None,
-) -> Float[Tensor, "n o"]:
-    found = target.new_empty(len(target), last.out_features)
-    for block in _blocks(len(target)):
-        x = norms[0](_first(weights[0], target[block], gates, block)).relu_()
-        for weight, norm in zip(weights[1:], norms[1:], strict=True):
-            x = norm(x @ weight).relu_()
-        found[block] = last(x)
-    return found
-
-
-def _group_norm_frame(
-    weights: Weights,
-    norms: Sequence[nn.Module],
-    last: nn.Linear,
-    target: Float[Tensor, "n c"],
-    gates: Float[Tensor, "n z"] | None,
-) -> Float[Tensor, "n o"]:
-    kept, sums = torch.empty_like(target), _Sums(target)
-    for block in _blocks(len(target)):
-        kept[block] = sums.with_(_first(weights[0], target[block], gates, block))
-    for weight, norm in zip(weights[1:], norms[:-1], strict=True):
-        scale, shift = sums.of_group_norm(norm, len(target))
-        sums = _Sums(target)
-        for block in _blocks(len(target)):
-            x = torch.addcmul(shift, kept[block], scale).relu_()
-            sums.with_(torch.mm(x, weight, out=kept[block]))
-    scale, shift = sums.of_group_norm(norms[-1], len(target))
-    found = target.new_empty(len(target), last.out_features)
-    for block in _blocks(len(target)):
-        found[block] = last(torch.addcmul(shift, kept[block], scale).relu_())
-    return found
-
-
-def _first(
-    weight: Float[Tensor, "z c"],
-    target: Float[Tensor, "k c"],
-    gates: Float[Tensor, "n z"] | None,
-    block: slice,
-) -> Float[Tensor, "k c"]:
-    """The first layer's product in a block."""
-    return target.clone() if gates is None else (gates[block] @ weight).add_(target)
+    def _empty(self, places: int, width: int) -> Float[Tensor, "{places} {width}"]:
+        return self.last.weight.new_empty(places, width)
 
 
 def _blocks(count: int) -> Iterator[slice]:
@@ -103,11 +101,10 @@ def _blocks(count: int) -> Iterator[slice]:
 class _Sums:
     """Sums over places of every channel and of its square."""
 
-    def __init__(self, like: Float[Tensor, "n c"]) -> None:
-        self.first = like.new_zeros(like.shape[1], dtype=torch.float64)
-        self.second = torch.zeros_like(self.first)
+    def __init__(self, width: int) -> None:
+        self.first, self.second = torch.zeros(2, width, dtype=torch.float64)
 
-    def with_(self, x: Float[Tensor, "k c"]) -> Float[Tensor, "k c"]:
+    def counted(self, x: Float[Tensor, "k c"]) -> Float[Tensor, "k c"]:
         """The same places, counted in."""
         self.first += x.sum(0)
         self.second += torch.linalg.vector_norm(x, dim=0).square()

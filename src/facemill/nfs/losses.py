@@ -6,6 +6,7 @@ they are two terms.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Float, Int
@@ -36,6 +37,7 @@ class FaceModel:
             + torch.einsum("be,evx->bvx", expression[:, :e], self.expression)
         )
 
+    @cached_property
     def motion(self) -> Float[Tensor, " v"]:
         """How far each vertex moves, squared, on average over the units."""
         return self.expression.square().sum(dim=2).mean(dim=0)
@@ -170,7 +172,7 @@ def generic_error(
         target = model.target(generic.surface)
     nobody = codes.new_zeros(len(codes), identity_size)
     true = generic.face.vertices(nobody, codes)
-    weights = balanced(generic.face.motion(), balance) if balance else None
+    weights = balanced(generic.face.motion, balance) if balance else None
     free = model.config.decoder == "jacobian"
     return vertex_error(model.decode(target, codes), true, free, weights)
 

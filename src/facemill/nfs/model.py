@@ -14,7 +14,7 @@ from torch.nn.utils.parametrizations import weight_norm
 
 from facemill.nets.diffusion import DiffusionNet
 from facemill.nfs.config import ModelConfig
-from facemill.nfs.decoding import decoded_frames
+from facemill.nfs.decoding import Decoding
 from facemill.nfs.surface import Surface, face_normals, solved, vertex_normals
 from facemill.training.settings import from_settings
 from facemill.training.weights import fill, read_weights, write_weights
@@ -139,7 +139,7 @@ class Decoder(nn.Module):
         weights = [self._of_code(), *(layer.weight for layer in self.layers[1:])]
         transposed = [weight.mT.contiguous() for weight in weights]
         norms = [norm.norm for norm in self.norms]
-        return decoded_frames(transposed, norms, self.last, target, gates, codes)
+        return Decoding(transposed, norms, self.last).frames(target, gates, codes)
 
     def _of_code(self) -> Float[Tensor, "c z"]:
         """The first layer's weights for the local code."""

@@ -28,17 +28,8 @@ from facemill.training.device import choose_device, seeded
 from facemill.training.loop import Recipe, TrainingRun, sources
 from facemill.training.settings import from_settings
 
-OWN_CODE = (
-    "config",
-    "data",
-    "decoding",
-    "losses",
-    "model",
-    "people",
-    "segments",
-    "surface",
-    "train",
-)
+OWN_CODE = ("config", "data", "decoding", "losses", "model", "people", "segments", "surface")
+OWN_CODE += ("train",)
 """Modules that decide the weights."""
 
 
@@ -173,9 +164,15 @@ class Steps:
         warm = config.is_warm(step)
         with seeded(config.seed, "nfs", "dropout", str(step)):
             found = losses.terms(
-                self.model, batch.surface, batch.truth, generic, config.weights, config.hinge, warm,
+                self.model,
+                batch.surface,
+                batch.truth,
+                generic,
+                config.weights,
+                config.hinge,
+                warm,
                 config.balance,
-            )  # fmt: skip
+            )
             loss = losses.total(found)
             loss.backward()
         self.optimiser.step()

@@ -74,7 +74,7 @@ def ours(mesh, landmarks, clock: Clock, folder: Path):
     seen = clock.step("hidden parts", lambda: visible_part(cropped))
     sheet = clock.step("sheet", lambda: height_sheet(seen.vertices))
     settings, rng = SampleSettings(SURFACE, FREE), np.random.default_rng(0)
-    rows = clock.step("samples", lambda: sample_sheet(sheet, settings, rng))
+    rows = clock.step("samples", lambda: sample_sheet(sheet, landmarks, settings, rng))
 
     def write():
         scan = PreparedScan(mesh, landmarks, sheet, closed, Similarity())

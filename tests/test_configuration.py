@@ -122,6 +122,7 @@ def test_all_wrong_keys_are_named_at_once(schema):
 def test_absent_keys_get_their_defaults(schema):
     config = configuration.checked({"sdf": {"surface_points": 500}}, schema)
     published = {"free_points": 15000, "near_share": 0.0, "near_distance": 40.0}
+    published |= {"feature_share": 0.0, "feature_distance": 12.0}
     assert config["sdf"] == {"surface_points": 500, **published}
     assert config["imface"]["train"]["batch_scans"] == 72
 

@@ -1,7 +1,10 @@
 """Sample packs hold the asked rows, exact, shuffled, and the same for the same seed."""
 
+import dataclasses
+
 import numpy as np
 import pytest
+from scipy.spatial import cKDTree
 from shapes import graph
 from synthetic_faces import EXPRESSIONS, face, landmark_vertices
 
@@ -9,10 +12,18 @@ from facemill.data.packs import FacePack, PreparedScan, SamplePack, write_face_p
 from facemill.errors import ConfigError
 from facemill.mesh.distance import distance_to_mesh, signed_distance_sheet
 from facemill.mesh.frames import Similarity
-from facemill.mesh.samples import SampleSettings, free_points, sample_person, sample_sheet
+from facemill.mesh.samples import (
+    SampleSettings,
+    free_points,
+    sample_person,
+    sample_sheet,
+    surface_points,
+)
 from facemill.mesh.sheet import face_sheet, height, height_sheet
 
 SETTINGS = SampleSettings(surface_points=4700, free_points=300, seed=5)
+FAR = np.full((68, 3), 1e3)
+"""Landmarks that nothing lies near."""
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +97,7 @@ def test_an_analytic_height_field_is_sampled_truly():
         return 30 * np.cos(x / 40) * np.cos(y / 50)
 
     sheet = height_sheet(graph(h, 70, 1).vertices)
-    rows = sample_sheet(sheet, SampleSettings(2000, 2000), np.random.default_rng(0))
+    rows = sample_sheet(sheet, FAR, SampleSettings(2000, 2000), np.random.default_rng(0))
     free = rows[rows[:, 6] != 0].astype(np.float64)
     over = ~np.isnan(height(sheet, free[:, :2]))
     z_above = free[over, 2] - h(free[over, 0], free[over, 1])
@@ -97,7 +108,8 @@ def test_an_analytic_height_field_is_sampled_truly():
 def test_points_near_the_surface_lie_straight_before_or_behind_it():
     sheet = height_sheet(graph(lambda x, y: 20 - (x**2 + y**2) / 200, 60, 3).vertices)
     settings = SampleSettings(100, 1000, near_share=0.8, near_distance=15.0)
-    points = free_points(sheet, settings, np.random.default_rng(0))
+    rng = np.random.default_rng(0)
+    points = free_points(surface_points(sheet, FAR, settings, rng), settings, rng)
     assert points.shape == (1000, 3)
     assert (np.linalg.norm(points, axis=1) <= 100).all()
     above = points[:, 2] - height(sheet, points[:, :2])
@@ -106,6 +118,30 @@ def test_points_near_the_surface_lie_straight_before_or_behind_it():
     assert abs((above[near] > 0).mean() - 0.5) < 0.1
     with pytest.raises(ConfigError, match=r"near_share, near_distance: 1\.5"):
         SampleSettings(near_share=1.5)
+
+
+def test_a_share_of_the_points_lies_about_lids_and_lips(faces):
+    """Surface points and the free ones before and behind them; all others stay uniform by area."""
+    pack = FacePack(faces)
+    sheet, landmarks = pack.sheet(EXPRESSIONS[0]), pack.landmarks(EXPRESSIONS[0])
+    tree = cKDTree(landmarks[36:])
+    settings = SampleSettings(8000, 4000, feature_share=0.5, feature_distance=10.0, near_share=1.0)
+
+    def share(settings):
+        rows = sample_sheet(sheet, landmarks, settings, np.random.default_rng(0))
+        on = rows[:, 6] == 0
+        assert distance_to_mesh(rows[on, :3], sheet)[0].max() < 1e-4
+        # As far as such a triangle reaches from its centre.
+        flat = cKDTree(landmarks[36:, :2])
+        about = [flat.query(rows[which, :2])[0] <= 14.0 for which in (on, ~on)]
+        return tree.query(rows[on, :3])[0] <= 14.0, *about
+
+    plain = share(dataclasses.replace(settings, feature_share=0.0))
+    focused = share(settings)
+    for before, after in zip(plain, focused, strict=True):
+        assert after.mean() == pytest.approx(0.5 + 0.5 * before.mean(), abs=0.04)
+    with pytest.raises(ConfigError, match=r"feature_share, feature_distance: 0\.5, 0\.0"):
+        SampleSettings(feature_share=0.5, feature_distance=0.0)
 
 
 def test_published_counts_are_the_default():

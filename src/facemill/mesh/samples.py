@@ -2,17 +2,20 @@
 
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 from jaxtyping import Float, Float32
+from scipy.spatial import cKDTree
 
+from facemill.data.landmarks import INNER_LIPS, LEFT_EYE, OUTER_LIPS, RIGHT_EYE
 from facemill.data.packs import SAMPLE_COLUMNS, FacePack, write_sample_pack
 from facemill.errors import ConfigError
 from facemill.mesh.distance import signed_distance_sheet
-from facemill.mesh.sampling import sample_ball, sample_surface
+from facemill.mesh.normals import corner_normals
+from facemill.mesh.sampling import SurfaceSamples, sample_ball, sample_surface
 from facemill.mesh.surface import Mesh
 from facemill.randomness import generator
 
@@ -30,6 +33,10 @@ class SampleSettings:
     """Points on the sheet (ImFace 1.6: 0.94 of 250 000)."""
     free_points: int = 15_000
     """Points in the crop ball (ImFace 1.6: the remaining 0.06)."""
+    feature_share: float = 0.0
+    """Share of the surface points on skin about eyes and mouth (ImFace: none)."""
+    feature_distance: float = 12.0
+    """Farthest that such a triangle's centre lies from a landmark of lids or lips, mm."""
     near_share: float = 0.0
     """Share of the free points straight before or behind a surface point (ImFace: none)."""
     near_distance: float = 40.0
@@ -44,26 +51,33 @@ class SampleSettings:
                 f"surface_points, free_points, crop_radius: {self.surface_points}, "
                 f"{self.free_points}, {self.crop_radius}, expected counts and a length above 0"
             )
-        if not 0 <= self.near_share <= 1 or not self.near_distance > 0:
-            raise ConfigError(
-                f"near_share, near_distance: {self.near_share}, {self.near_distance}, "
-                "expected a share from 0 to 1 and a length above 0"
-            )
+        for name in ("near", "feature"):
+            share, length = getattr(self, f"{name}_share"), getattr(self, f"{name}_distance")
+            if not 0 <= share <= 1 or not length > 0:
+                raise ConfigError(
+                    f"{name}_share, {name}_distance: {share}, {length}, "
+                    "expected a share from 0 to 1 and a length above 0"
+                )
+
+
+Draw = Callable[[int], SurfaceSamples]
+"""So many points of a surface."""
 
 
 def sample_sheet(
-    sheet: Mesh, settings: SampleSettings, rng: np.random.Generator
+    sheet: Mesh,
+    landmarks: Float[np.ndarray, "68 3"],
+    settings: SampleSettings,
+    rng: np.random.Generator,
 ) -> Float32[np.ndarray, "rows 7"]:
     """Rows (x y z, normal or gradient, signed distance), surface and free ones shuffled together.
 
-    Surface points are uniform by area over the whole sheet, including its steep steps and its
-    border: it is one surface, the free distances are measured to all of it, and it is what a
-    reconstruction is compared with. Free points are uniform in the ball, but for the share that is
-    wanted near the surface. Positions are rounded to single precision before their distance is
-    taken.
+    Surface points are those of :func:`surface_points`, free ones those of :func:`free_points`.
+    Positions are rounded to single precision before their distance is taken.
     """
-    on = sample_surface(sheet, settings.surface_points, rng)
-    free = free_points(sheet, settings, rng).astype(np.float32)
+    draw = surface_points(sheet, landmarks, settings, rng)
+    on = draw(settings.surface_points)
+    free = free_points(draw, settings, rng).astype(np.float32)
     distance, gradient = signed_distance_sheet(free.astype(np.float64), sheet)
     size = np.maximum(np.abs(distance), SMALLEST_FREE_DISTANCE)
 
@@ -76,18 +90,50 @@ def sample_sheet(
     return rows[rng.permutation(len(rows))]
 
 
+def surface_points(
+    sheet: Mesh,
+    landmarks: Float[np.ndarray, "68 3"],
+    settings: SampleSettings,
+    rng: np.random.Generator,
+) -> Draw:
+    """Draws points uniform by area, but for the share that is wanted about eyes and mouth.
+
+    The whole sheet counts, including its steep steps and its border: it is one surface, the free
+    distances are measured to all of it, and it is what a reconstruction is compared with. Lids and
+    lips are small and have the finest shape.
+    """
+    normals = corner_normals(sheet)
+    tree = cKDTree(landmarks[[*RIGHT_EYE, *LEFT_EYE, *OUTER_LIPS, *INNER_LIPS]])
+    distance, _ = tree.query(sheet.vertices[sheet.faces].mean(axis=1))
+    near = np.flatnonzero(distance <= settings.feature_distance)
+    features = Mesh(sheet.vertices, sheet.faces[near])
+
+    def draw(count: int) -> SurfaceSamples:
+        of_features = round(settings.feature_share * count) if len(near) else 0
+        anywhere = sample_surface(sheet, count - of_features, rng, normals)
+        if not of_features:
+            return anywhere
+        about = sample_surface(features, of_features, rng, normals[near])
+        return SurfaceSamples(
+            np.concatenate([anywhere.points, about.points]),
+            np.concatenate([anywhere.normals, about.normals]),
+            np.concatenate([anywhere.faces, near[about.faces]]),
+        )
+
+    return draw
+
+
 def free_points(
-    sheet: Mesh, settings: SampleSettings, rng: np.random.Generator
+    draw: Draw, settings: SampleSettings, rng: np.random.Generator
 ) -> Float[np.ndarray, "n 3"]:
-    """Points in the ball: some straight before or behind a surface point, the others anywhere.
+    """Points in the ball: some straight before or behind drawn surface points, others anywhere.
 
     Uniform points hardly ever fall into an open mouth, and where nothing says that there is air a
-    network may spread skin over it. Those that would leave the ball are drawn anywhere instead.
+    network may spread skin over it, or leave air behind closed lips. Those that would leave the
+    ball are drawn anywhere instead.
     """
     near = round(settings.near_share * settings.free_points)
-    points = (
-        sample_surface(sheet, near, rng).points.astype(np.float64) if near else np.empty((0, 3))
-    )
+    points = draw(near).points.astype(np.float64) if near else np.empty((0, 3))
     points[:, 2] += settings.near_distance * rng.uniform(-1, 1, near)
     points = points[np.linalg.norm(points, axis=1) <= settings.crop_radius]
     others = sample_ball(settings.free_points - len(points), settings.crop_radius, rng)
@@ -116,7 +162,8 @@ def sample_person(
         for expression in source.expressions:
             start = time.perf_counter()
             rng = generator(settings.seed, person, expression, "sdf")
-            yield sample_sheet(source.sheet(expression), settings, rng)
+            landmarks = source.landmarks(expression)
+            yield sample_sheet(source.sheet(expression), landmarks, settings, rng)
             seconds = round(time.perf_counter() - start, 3)
             entries[expression] = {"status": "ok", "seconds": seconds}
             log.info("%s %s: %.2f s", person, expression, seconds)

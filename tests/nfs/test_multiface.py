@@ -97,7 +97,7 @@ def test_it_is_learnt_from_without_labels(made, people, tmp_path):
     )  # fmt: skip
     assert json.loads((tmp_path / "r.json").read_text())["unlabelled_people"] == 1
     held = open_training_set(people, made / "operators", made / "faces", [NAME])
-    batch = held.unlabelled_batch(NAME, np.random.default_rng(0), 4)
+    batch = held.unlabelled_batch(NAME, np.random.default_rng(0), 4, SMALL)
     assert batch.truth.frames.shape[0] == 4 and batch.truth.expression is None
 
 

@@ -115,15 +115,21 @@ class TrainingSet:
             region,
         )
 
-    def unlabelled_batch(self, person: str, rng: np.random.Generator, size: int) -> Batch:
-        """Some expressions of a person of the data set, drawn with replacement if they are few."""
+    def unlabelled_batch(
+        self, person: str, rng: np.random.Generator, size: int, config: ModelConfig
+    ) -> Batch:
+        """Some expressions of a person of the data set, and some of the model's to be cloned.
+
+        Drawn with replacement if they are few.
+        """
         if person not in self._unlabelled:
             self._unlabelled[person] = self._read(person)
         whole = self._unlabelled[person]
         frames = whole.truth.frames
         chosen = rng.choice(len(frames), size, replace=size > len(frames))
         some = frames[torch.from_numpy(chosen).to(self.device)]
-        return replace(whole, truth=replace(whole.truth, frames=some))
+        cloned = self._padded(self.expressions[self._rows(rng, size)], config.code)
+        return replace(whole, truth=replace(whole.truth, frames=some, cloned=cloned))
 
     def batch(self, step: int, config: TrainConfig, model: ModelConfig) -> Batch:
         """The batch of a step: by seed and step alone.
@@ -133,12 +139,11 @@ class TrainingSet:
         rng = generator(config.seed, "nfs", "batch", str(step))
         unlabelled = self.unlabelled and rng.random() < config.unlabelled_share
         if unlabelled and not config.is_warm(step):
-            return self.unlabelled_batch(str(rng.choice(self.unlabelled)), rng, config.batch)
+            unknown = str(rng.choice(self.unlabelled))
+            return self.unlabelled_batch(unknown, rng, config.batch, model)
         person = str(rng.choice(self.labelled.people["train"]))
         region = str(rng.choice(self.labelled.regions))
-        rows = rng.choice(
-            len(self.expressions), config.batch, replace=config.batch > len(self.expressions)
-        )
+        rows = self._rows(rng, config.batch)
         return self.labelled_batch(person, region, self.expressions[rows], model)
 
     def validation(self, config: ModelConfig) -> list[Batch]:
@@ -149,6 +154,10 @@ class TrainingSet:
             for person in self.labelled.people["validation"]
             for region in self.labelled.regions
         ]
+
+    def _rows(self, rng: np.random.Generator, size: int) -> Int[np.ndarray, " b"]:
+        """Some of the training expressions."""
+        return rng.choice(len(self.expressions), size, replace=size > len(self.expressions))
 
     def _padded(self, rows: np.ndarray, length: int) -> Tensor:
         """Rows as float tensors with zeros behind."""

@@ -49,7 +49,8 @@ class Truth:
 
     ``motion`` is how far each vertex moves in all the person's expressions, squared, in the mean.
     ``identity`` and ``expression`` are weights of the face model, padded with zeros to the codes'
-    lengths; ``labels`` the segments of the vertices.
+    lengths; ``labels`` the segments of the vertices; ``cloned`` expressions that an unlabelled
+    person shall be seen in (:func:`cycle_error`).
     """
 
     frames: Float[Tensor, "b v 3"]
@@ -58,6 +59,7 @@ class Truth:
     expression: Float[Tensor, "b z"] | None = None
     labels: Int[Tensor, " v"] | None = None
     face: FaceModel | None = None
+    cloned: Float[Tensor, "b z"] | None = None
 
 
 @dataclass(frozen=True)
@@ -72,13 +74,15 @@ STILL = 0.02
 """Vertices that move less than this share of the mean square count as moving so much."""
 
 
-def balanced(motion: Float[Tensor, " v"], balance: float) -> Float[Tensor, " v"]:
-    """Weights of vertices by how far each of them moves (squared), (1 / motion)^balance.
+def balanced(motion: Float[Tensor, " v"], balance: float) -> Float[Tensor, " v"] | None:
+    """Weights of vertices by how far each of them moves (squared), (1 / motion)^balance, if any.
 
     Few vertices move with the lids and the brows, and little, where a jaw moves half of them by
     centimetres: of plain squares a network learns jaws. The weights are such that an error which is
     everywhere the same share of the motion costs what it costs without them.
     """
+    if not balance:
+        return None
     mean = motion.mean().clamp(min=1e-12)
     weights = (mean / (motion + STILL * mean)) ** balance
     return weights * (motion + 1e-12).sum() / (weights * (motion + 1e-12)).sum()
@@ -172,9 +176,20 @@ def generic_error(
         target = model.target(generic.surface)
     nobody = codes.new_zeros(len(codes), identity_size)
     true = generic.face.vertices(nobody, codes)
-    weights = balanced(generic.face.motion, balance) if balance else None
+    weights = balanced(generic.face.motion, balance)
     free = model.config.decoder == "jacobian"
     return vertex_error(model.decode(target, codes), true, free, weights)
+
+
+def cycle_error(model: NFS, target: Target, expression: Float[Tensor, "b z"]) -> Float[Tensor, ""]:
+    """Expressions cloned onto a person and read off again, against what they were.
+
+    The cloned meshes are taken as given: only the encoder learns from this, on faces of which
+    nobody knows weights, and to pass over what the decoder gets wrong.
+    """
+    with torch.no_grad():
+        cloned = model.decode(target, expression)
+    return code_error(model.codes(target, cloned), expression)
 
 
 def segment_error(logits: Float[Tensor, "v l"], labels: Int[Tensor, " v"]) -> Float[Tensor, ""]:
@@ -189,7 +204,7 @@ def range_error(code: Float[Tensor, "*b z"]) -> Float[Tensor, ""]:
 
 TERMS = (
     "vertices", "normals", "jacobians", "identity", "expression", "blendshapes", "generic",
-    "segments", "range_identity", "range_expression",
+    "segments", "cycle", "range_identity", "range_expression",
 )  # fmt: skip
 
 
@@ -216,6 +231,8 @@ def terms(
     values = reconstruction_terms(model.config, surface, found, truth, weights, balance)
     if truth.face is None:
         values |= unlabelled_terms(model.config, target, codes, weights, hinge)
+        if weights.cycle and truth.cloned is not None:
+            values["cycle"] = cycle_error(model, target, truth.cloned)
     else:
         values |= labelled_terms(model, target, codes, truth, generic, weights, balance)
     return {name: getattr(weights, name) * value for name, value in values.items()}
@@ -231,7 +248,7 @@ def reconstruction_terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Vertices, normals and Jacobians, of everybody."""
     true, free = truth.frames, config.decoder == "jacobian"
-    of_vertices = balanced(truth.motion, balance) if balance else None
+    of_vertices = balanced(truth.motion, balance)
     values = {"vertices": vertex_error(found, true, free, of_vertices)}
     if weights.normals:
         values["normals"] = normal_error(found, true, surface.faces)

@@ -103,6 +103,8 @@ def surface_points(
     lips are small and have the finest shape.
     """
     normals = corner_normals(sheet)
+    if not settings.feature_share:
+        return lambda count: sample_surface(sheet, count, rng, normals)
     tree = cKDTree(landmarks[[*RIGHT_EYE, *LEFT_EYE, *OUTER_LIPS, *INNER_LIPS]])
     distance, _ = tree.query(sheet.vertices[sheet.faces].mean(axis=1))
     near = np.flatnonzero(distance <= settings.feature_distance)

@@ -117,8 +117,8 @@ class LossWeights:
     blendshapes: float = 1.0  # BP: the face model at the predicted codes (release)
     generic: float = 1.0  # BR: the predicted expression decoded on the mean face (release)
     segments: float = 1.0  # (release)
-    cycle: float = 0.0  # codes read off decoded meshes, everybody (ours)
-    range_identity: float = 1.0  # unlabelled people alone, as the one below (release)
+    cycle: float = 0.0  # unlabelled people alone, as the two below: clones read off again (ours)
+    range_identity: float = 1.0  # (release)
     range_expression: float = 1.0  # (release)
 
     def __post_init__(self) -> None:

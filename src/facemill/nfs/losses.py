@@ -230,9 +230,7 @@ def terms(
     found = model.decode(target, truth.expression if warm else codes)
     values = reconstruction_terms(model.config, surface, found, truth, weights, balance)
     if truth.face is None:
-        values |= unlabelled_terms(model.config, target, codes, weights, hinge)
-        if weights.cycle and truth.cloned is not None:
-            values["cycle"] = cycle_error(model, target, truth.cloned)
+        values |= unlabelled_terms(model, target, codes, truth, weights, hinge)
     else:
         values |= labelled_terms(model, target, codes, truth, generic, weights, balance)
     return {name: getattr(weights, name) * value for name, value in values.items()}
@@ -281,16 +279,23 @@ def labelled_terms(
 
 
 def unlabelled_terms(
-    config: ModelConfig,
+    model: NFS,
     target: Target,
     codes: Float[Tensor, "b z"],
+    truth: Truth,
     weights: LossWeights,
     hinge: str,
 ) -> dict[str, Float[Tensor, ""]]:
-    """Codes kept in [0, 1]: the expression units alone, or all entries of both codes (release)."""
+    """Codes kept in [0, 1], and clones read off again.
+
+    The range is that of the expression units alone, or of all entries of both codes (release).
+    """
+    values = {}
+    if weights.cycle and truth.cloned is not None:
+        values["cycle"] = cycle_error(model, target, truth.cloned)
     if hinge == "units":
-        return {"range_expression": range_error(codes[:, : config.units])}
-    return {
+        return values | {"range_expression": range_error(codes[:, : model.config.units])}
+    return values | {
         "range_expression": range_error(codes),
         "range_identity": range_error(target.identity),
     }

@@ -28,8 +28,9 @@ from facemill.training.device import choose_device, seeded
 from facemill.training.loop import Recipe, TrainingRun, sources
 from facemill.training.settings import from_settings
 
-OWN_CODE = ("config", "data", "decoding", "losses", "model", "people", "segments", "surface")
-OWN_CODE += ("train",)
+OWN_CODE = (
+    "config", "data", "decoding", "losses", "model", "people", "segments", "surface", "train"
+)  # fmt: skip
 """Modules that decide the weights."""
 
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from facemill.errors import GeometryError
-from facemill.mesh.alignment import mirrored_fits_better, rms, trimmed_icp, umeyama
+from facemill.mesh.alignment import require_unmirrored, rms, trimmed_icp, umeyama
 from facemill.mesh.frames import Similarity
 
 RNG = np.random.default_rng(0)
@@ -70,8 +70,9 @@ def test_points_that_fix_nothing_are_refused(points):
 
 def test_exchanged_sides_are_noticed():
     points = RNG.normal(size=(12, 3)) * [2.0, 3.0, 1.0]
-    assert mirrored_fits_better(KNOWN.apply(points) * [-1.0, 1, 1], points)
-    assert not mirrored_fits_better(KNOWN.apply(points), points)
+    with pytest.raises(GeometryError, match=r"picked\.txt: .*left and right are exchanged"):
+        require_unmirrored(KNOWN.apply(points) * [-1.0, 1, 1], points, "picked.txt")
+    require_unmirrored(KNOWN.apply(points), points, "picked.txt")
 
 
 def test_trimmed_icp_finds_the_place_in_spite_of_what_has_no_partner():

@@ -12,7 +12,7 @@ from jaxtyping import Float
 from facemill.data.scans import check_face
 from facemill.errors import DataError, GeometryError
 from facemill.files import require_file
-from facemill.mesh.alignment import mirrored_fits_better, rms, trimmed_icp, umeyama
+from facemill.mesh.alignment import require_unmirrored, rms, trimmed_icp, umeyama
 from facemill.mesh.frames import Similarity
 from facemill.mesh.io import read_mesh
 from facemill.mesh.surface import Mesh
@@ -132,15 +132,7 @@ def align_scan(
     """
     mesh = welded_seams(read_mesh(mesh_file))
     picked = read_points(landmark_file, mesh)
-    firm = [number for number in picked if number in (FIRM if neutral else STEADY)]
-    numbers = sorted(firm if len(firm) >= 4 else picked)
-    source = np.stack([picked[number] for number in numbers])
-    target = reference.landmarks[numbers]
-    if mirrored_fits_better(source, target):
-        raise GeometryError(
-            f"{landmark_file}: the mirror image fits better than the points themselves; left and "
-            "right are exchanged (36 is the subject's right eye, at -x), or the mesh is mirrored."
-        )
+    source, target = matched(picked, reference, FIRM if neutral else STEADY, str(landmark_file))
     start = umeyama(source, target)
     # Judged with the scale fitted, so that a large or small head is not held against its points.
     landmark_residual = rms(start.apply(source) - target)
@@ -167,6 +159,21 @@ def align_scan(
     landmarks = completed(given, moved, reference, str(mesh_file))
     check_face(landmarks, 1.0, str(mesh_file), unit_key=None)
     return Aligned(moved, landmarks, similarity, landmark_residual, surface_residual)
+
+
+def matched(
+    picked: Mapping[int, Float[np.ndarray, "3"]], reference: Reference, firm: range, name: str
+) -> tuple[Float[np.ndarray, "n 3"], Float[np.ndarray, "n 3"]]:
+    """Picked landmarks and the reference's, row by row: ``firm`` ones, or all if they are few.
+
+    Raises GeometryError, naming the file ``name``, where left and right are exchanged.
+    """
+    held = [number for number in picked if number in firm]
+    numbers = sorted(held if len(held) >= 4 else picked)
+    source = np.stack([picked[number] for number in numbers])
+    target = reference.landmarks[numbers]
+    require_unmirrored(source, target, name)
+    return source, target
 
 
 def _refuse(residual: float, what: str, limit: float, name: str | Path, scale: float) -> None:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 from facemill.data.align import UNITS, Reference
 from facemill.data.place import LANDMARK_SLACK, UNKNOWN_SIZES, extent, settled, steady
 from facemill.errors import GeometryError
-from facemill.mesh.alignment import mirrored_fits_better, rms, umeyama
+from facemill.mesh.alignment import require_unmirrored, rms, umeyama
 from facemill.mesh.frames import FACE_TO_NFS, ICT_TO_NFS, Similarity
 from facemill.mesh.pose_search import SIZE_STEP, find_face
 from facemill.mesh.sampling import sample_surface
@@ -87,11 +87,7 @@ def _by_landmarks(landmarks, mean, max_residual, name, with_scale) -> tuple[Simi
     source = np.stack([np.asarray(landmarks[number], np.float64) for number in numbers])
     everything = sorted(landmarks)
     every_source = np.stack([np.asarray(landmarks[number], np.float64) for number in everything])
-    if mirrored_fits_better(every_source, mean.landmarks[everything]):
-        raise GeometryError(
-            f"{name}: the mirror image of the landmarks fits better than they do; left and right "
-            "are exchanged (36 is the subject's right eye, at -x), or the mesh is mirrored."
-        )
+    require_unmirrored(every_source, mean.landmarks[everything], name)
     placed = umeyama(source, mean.landmarks[numbers])
     if not with_scale:
         rigid = umeyama(FACE_TO_NFS.scale * source, mean.landmarks[numbers], with_scale=False)

@@ -13,7 +13,7 @@ from scipy.spatial import cKDTree
 
 from facemill.data.align import STEADY, UNIT_TOLERANCE, UNITS, Reference
 from facemill.errors import GeometryError
-from facemill.mesh.alignment import mirrored_fits_better, rms, trimmed_icp, umeyama
+from facemill.mesh.alignment import require_unmirrored, rms, trimmed_icp, umeyama
 from facemill.mesh.frames import Similarity
 from facemill.mesh.normals import corner_normals
 from facemill.mesh.point_cloud import in_front, spacing
@@ -121,11 +121,7 @@ def _by_landmarks(
     numbers = steady(landmarks)
     source, target = _pairs(landmarks, reference, numbers)
     every_source, every_target = _pairs(landmarks, reference, sorted(landmarks))
-    if mirrored_fits_better(every_source, every_target):
-        raise GeometryError(
-            f"{name}: the mirror image of the landmarks fits better than they do; left and right "
-            "are exchanged (36 is the subject's right eye, at -x), or the scan is mirrored."
-        )
+    require_unmirrored(every_source, every_target, name)
     start = umeyama(source, target)
     residual, of_all = (
         rms(start.apply(source) - target),

@@ -43,17 +43,21 @@ def umeyama(
     return Similarity(scale, rotation, target_mean - scale * rotation @ source_mean)
 
 
-def mirrored_fits_better(
-    source: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "n 3"]
-) -> bool:
-    """Whether the mirror image of ``source`` fits ``target`` clearly better than itself.
+def require_unmirrored(
+    source: Float[np.ndarray, "n 3"], target: Float[np.ndarray, "n 3"], name: str
+) -> None:
+    """Raise a GeometryError where the mirror image of ``source`` fits ``target`` clearly better.
 
-    Then left and right are exchanged, in the mesh or in the order of the points.
+    Then left and right are exchanged, in the mesh or in the order of the points; ``name`` is where
+    they are from.
     """
     mirrored = source * [-1.0, 1.0, 1.0]
-    return rms(umeyama(mirrored, target).apply(mirrored) - target) < 0.5 * rms(
-        umeyama(source, target).apply(source) - target
-    )
+    of_mirrored = rms(umeyama(mirrored, target).apply(mirrored) - target)
+    if of_mirrored < 0.5 * rms(umeyama(source, target).apply(source) - target):
+        raise GeometryError(
+            f"{name}: the mirror image of the landmarks fits better than they do; left and right "
+            "are exchanged (36 is the subject's right eye, at -x), or the mesh is mirrored."
+        )
 
 
 def rms(offsets: Float[np.ndarray, "n 3"]) -> float:

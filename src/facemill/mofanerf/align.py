@@ -14,14 +14,14 @@ from typing import Any
 import numpy as np
 
 from facemill.data import multiview
-from facemill.data.align import FIRM, Reference, read_points, welded_seams
+from facemill.data.align import FIRM, Reference, matched, read_points, welded_seams
 from facemill.data.packs import FacePack, write_scan_pack
 from facemill.data.place import place
 from facemill.data.scans import LANDMARKS_SUFFIX
 from facemill.errors import ConfigError, DataError, FacemillError, GeometryError
 from facemill.files import read_json, sha256, write_json
 from facemill.mesh import scan_alignment
-from facemill.mesh.alignment import mirrored_fits_better, umeyama
+from facemill.mesh.alignment import umeyama
 from facemill.mesh.frames import HEAD_CENTRE, Similarity
 from facemill.mesh.io import find_texture, read_mesh
 from facemill.mesh.surface import Mesh
@@ -155,16 +155,7 @@ def _start(path: Path, scan: Mesh, reference: Reference) -> tuple[Similarity, st
     """A first similarity: from the landmark file beside the scan, else from a search."""
     beside = path.with_name(path.stem + LANDMARKS_SUFFIX)
     if beside.is_file():
-        known = read_points(beside, scan)
-        firm = [number for number in known if number in FIRM]
-        numbers = sorted(firm if len(firm) >= 4 else known)
-        source = np.stack([known[number] for number in numbers])
-        target = reference.landmarks[numbers]
-        if mirrored_fits_better(source, target):
-            raise GeometryError(
-                f"{beside}: the mirror image of the landmarks fits better than they do; left and "
-                "right are exchanged (36 is the subject's right eye), or the scan is mirrored."
-            )
+        source, target = matched(read_points(beside, scan), reference, FIRM, str(beside))
         return umeyama(source, target), "landmarks"
     points = scan.vertices[:: max(1, len(scan.vertices) // SEARCH_POINTS)]
     try:

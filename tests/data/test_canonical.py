@@ -118,3 +118,10 @@ def test_a_mesh_in_no_usual_unit_is_placed_by_its_size_with_a_warning(
     found, residual = to_canonical(moved, {}, mean, 4.0, "odd")
     assert residual == 1.5 and away(found, pose, face) < 1e-6
     assert "odd: in none of the usual units; one of its units is taken as 47 mm" in caplog.text
+
+
+def test_where_no_place_keeps_its_size_mesh_and_way_out_are_named(face, mean, monkeypatch):
+    monkeypatch.setattr(canonical, "find_face", lambda *search: [])
+    turned = Mesh(face.vertices * [-1.0, -1.0, 1.0], face.faces)
+    with pytest.raises(GeometryError, match=r"body: no face was found in the mesh\. Of a whole"):
+        to_canonical(turned, {}, mean, 4.0, "body")

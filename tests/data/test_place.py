@@ -106,6 +106,12 @@ def test_a_shape_that_is_no_face_is_refused_with_the_residual():
         place(box * [70, 90, 80], {}, REFERENCE, "auto", 3.0, "box.ply")
 
 
+def test_where_no_place_keeps_its_size_scan_and_way_out_are_named(monkeypatch):
+    monkeypatch.setattr(data_place, "find_face", lambda *search: [])
+    with pytest.raises(GeometryError, match=r"body\.ply: no face of a usual size .* head alone"):
+        place(POINTS, {}, REFERENCE, "auto", 4.0, "body.ply")
+
+
 def test_landmarks_of_another_order_and_of_exchanged_sides_are_refused():
     rolled = dict(enumerate(np.roll(MARKS, 9, axis=0)))
     with pytest.raises(GeometryError, match=r"eyes and nose lie .* off.*another order"):

@@ -30,8 +30,8 @@ COVERED = 0.7
 TO_FACE = FACE_TO_NFS.inverse()
 
 WAY_OUT = (
-    "Give landmarks beside it (<mesh>.landmarks.txt; five are enough, docs/own-data.md), or "
-    "move it into the canonical frame by hand (docs/nfs.md)."
+    "Of a whole body give the head alone. Give landmarks beside it (<mesh>.landmarks.txt; five are "
+    "enough, docs/own-data.md), or move it into the canonical frame by hand (docs/nfs.md)."
 )
 
 

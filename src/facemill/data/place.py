@@ -34,8 +34,8 @@ LANDMARK_SLACK = 2.0
 """Landmarks of somebody else lie this many times further off than the surface may."""
 
 PICK = (
-    "Give landmarks (five are enough, docs/own-data.md); for an unusual head raise "
-    "fit_one.max_residual."
+    "Of a whole body give the head alone. Give landmarks (five are enough, docs/own-data.md); for "
+    "an unusual head raise fit_one.max_residual."
 )
 
 SETTLE_RADIUS = 90.0
@@ -94,7 +94,7 @@ def place(
             one for one, size in zip(found, sizes, strict=True) if 1 / SIZE_STEP < size < SIZE_STEP
         ]
     if not found:
-        raise GeometryError(f"{name}: no place was found where the size stays what it was. {PICK}")
+        raise GeometryError(f"{name}: no face of a usual size was found in it. {PICK}")
     # Found in the scan, and the scan found on it: a wrong place is good at one of the two at most.
     similarity, surface, _ = min(found, key=lambda one: one[1] + one[2])
     if surface > max_residual:

@@ -51,8 +51,8 @@ def find_face(
     points of a mean face in the face frame. For every rotation the scan is turned, the points that
     stick out most in each third of its height are tried as nose tip, and the distance of the face's
     points to the scan is taken (trimmed mean). The best are improved by trimmed ICP, of the face
-    onto the scan; the scale is free only where several ``scales`` are given. Raises GeometryError
-    where the scan has too few points to search in.
+    onto the scan; the scale is free only where several ``scales`` are given. None, where no place
+    keeps its size. Raises GeometryError where the scan has too few points to search in.
     """
     if len(points) < 50:
         raise GeometryError(f"{len(points)} points are too few to look for a face in.")
@@ -73,8 +73,6 @@ def find_face(
     found = _improved(
         starts, many, points, planes, cKDTree(points), keep, steps=60, with_scale=len(scales) > 1
     )
-    if not found:
-        raise GeometryError("no face was found in the scan.")
     return _distinct(found)
 
 

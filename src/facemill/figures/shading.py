@@ -18,9 +18,9 @@ CLAY = np.array([206, 198, 190], np.uint8)
 """Albedo of a mesh without colours of its own (sRGB)."""
 
 # Camera axes (x right, y down, z forward), pointing from the surface to the light.
-KEY = np.array([-0.55, -0.62, -0.75])
-FILL = np.array([0.85, -0.05, -0.60])
-RIM = np.array([0.70, -0.45, 0.55])
+KEY = np.array([-0.55, -0.62, -0.75], np.float32)
+FILL = np.array([0.85, -0.05, -0.60], np.float32)
+RIM = np.array([0.70, -0.45, 0.55], np.float32)
 
 PORTRAIT_DISTANCE = 1100.0
 """mm; far enough for natural proportions, near enough not to look flat."""
@@ -77,19 +77,20 @@ def shade(
     """
     fine = camera.resized(camera.width * samples, camera.height * samples)
     scene = RayScene(mesh.vertices, mesh.faces)
-    hits = scene.see(fine)
+    # Colours need no more than single precision, from the rays on.
+    rays = fine.rays
+    hits = scene.see(fine, rays, precise=False)
     normals = vertex_normals(mesh.vertices, mesh.faces)
     openness = ambient_openness(scene, normals) if occlusion else np.ones(len(normals))
-    seen = hits.interpolate(np.concatenate([normals, openness[:, None]], axis=1), mesh.faces)
-    towards = -fine.directions(fine.image_points(hits.rays))
+    values = np.concatenate([normals, openness[:, None]], axis=1).astype(np.float32)
+    seen = hits.interpolate(values, mesh.faces)
+    towards = -rays[hits.rays]
     light, gloss = studio_light(seen[:, :3], towards, seen[:, 3], camera)
     flat = light.mean() if len(light) else 1.0
     light = flat + contrast * (light - flat)
     albedo = from_srgb(_albedo(mesh, fine, hits, colours, texture))
     radiance = albedo * light + contrast * gloss[:, None]
-    return _developed(
-        hits.scatter(radiance.astype(np.float32)), hits.mask, fine, samples, background
-    )
+    return _developed(hits.scatter(radiance), hits.mask, fine, samples, background)
 
 
 def _albedo(
@@ -110,24 +111,23 @@ def _albedo(
 
 
 def studio_light(
-    normals: Float[np.ndarray, "h 3"],
-    towards: Float[np.ndarray, "h 3"],
-    openness: Float[np.ndarray, " h"],
+    normals: Float32[np.ndarray, "h 3"],
+    towards: Float32[np.ndarray, "h 3"],
+    openness: Float32[np.ndarray, " h"],
     camera: Camera,
-) -> tuple[Float[np.ndarray, "h 3"], Float[np.ndarray, " h"]]:
+) -> tuple[Float32[np.ndarray, "h 3"], Float32[np.ndarray, " h"]]:
     """Diffuse light (linear, about 0 to 1) and gloss at surface points.
 
     ``towards`` leads from the point to the camera; a normal that looks away is turned round, so
     that open sheets show their back, darker. ``openness`` is the unoccluded share of the sky.
     """
-    normals = normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12)
-    towards = towards / np.linalg.norm(towards, axis=1, keepdims=True)
+    normals, towards = _unit(normals), _unit(towards)
     facing = np.einsum("ij,ij->i", normals, towards)
     back = facing < 0
     normals = np.where(back[:, None], -normals, normals)
     facing = np.abs(facing)
-    axes = camera.extrinsics[:, :3]
-    key, fill, rim = ((axes.T @ (d / np.linalg.norm(d))) for d in (KEY, FILL, RIM))
+    axes = camera.extrinsics[:, :3].astype(np.float32)
+    key, fill, rim = (axes.T @ (d / np.linalg.norm(d)) for d in (KEY, FILL, RIM))
     sky = 0.5 + 0.5 * normals @ -axes[1]
     shadowed = 0.35 + 0.65 * openness
     ambient = openness * (0.16 + 0.16 * sky)
@@ -136,14 +136,20 @@ def studio_light(
     diffuse_fill = 0.20 * openness * _wrapped(normals @ fill, 0.5)
     edge = (1.0 - facing) ** 3
     rim_light = 0.55 * edge * np.maximum(normals @ rim, 0.0)
-    warm, cool = np.array([1.03, 1.0, 0.96]), np.array([0.95, 0.99, 1.05])
+    warm = np.array([1.03, 1.0, 0.96], np.float32)
+    cool = np.array([0.95, 0.99, 1.05], np.float32)
     light = EXPOSURE * (
         (diffuse + ambient)[:, None] * warm + (diffuse_fill + rim_light)[:, None] * cool
     )
-    half = key + towards
-    half /= np.linalg.norm(half, axis=1, keepdims=True)
+    half = _unit(key + towards)
     gloss = 0.05 * openness * np.maximum(np.einsum("ij,ij->i", normals, half), 0.0) ** 24
     return np.where(back[:, None], 0.45 * light, light), np.where(back, 0.0, gloss)
+
+
+def _unit(vectors: Float32[np.ndarray, "n 3"]) -> Float32[np.ndarray, "n 3"]:
+    """Vectors of length 1; zero stays zero."""
+    length = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+    return vectors / np.maximum(length, 1e-12)[:, None]
 
 
 def _wrapped(cosine: np.ndarray, wrap: float) -> np.ndarray:

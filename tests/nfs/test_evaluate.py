@@ -18,7 +18,7 @@ from facemill.nfs.baselines import copy_neutral, nearest_point_transfer
 from facemill.nfs.error_maps import error_maps
 from facemill.nfs.evaluate import evaluate, person_case, scanned_case
 from facemill.nfs.figures import retarget_figure
-from facemill.nfs.measures import inner_mask, rig_metrics, vertex_metrics
+from facemill.nfs.measures import inner_mask, rig_metrics, unit_metrics, vertex_metrics
 from facemill.nfs.model import save_model
 from facemill.nfs.operators import operators_build
 from facemill.nfs.people import read_people
@@ -27,6 +27,7 @@ from facemill.nfs.table import (
     CLONED,
     CYCLE,
     CYCLE_SCANNED,
+    DRIVEN,
     NEUTRAL,
     RIG,
     SELF,
@@ -101,6 +102,16 @@ def test_true_codes_are_a_perfect_rig(labelled):
     assert found["rig_error_active"] == pytest.approx(0.0, abs=1e-6)
 
 
+def test_a_unit_s_error_is_its_share_of_the_motion():
+    """Units that move nothing have no share; those of half the length miss half of it."""
+    true = np.zeros((3, 4, 3))
+    true[0, :, 1], true[1, 0, 2] = 2.0, 5.0
+    found = true * np.array([0.5, 1.2, 1.0])[:, None, None]
+    found[2, 0, 0] = 0.1
+    measured = unit_metrics(found, true)
+    assert measured == pytest.approx({"unit_error": 35.0, "unit_error_worst": 50.0})
+
+
 @pytest.fixture(scope="module")
 def scanned(labelled, people, tmp_path_factory) -> Path:
     """Face pack and operators of somebody like a person of the data set: other mesh, own frame."""
@@ -157,6 +168,7 @@ def test_every_split_and_method_reaches_the_table(scores, tmp_path):
         CLONED: {"new2", "copy_neutral", "blendshape_oracle", *transfers},
         NEUTRAL: {"new2"},
         RIG: {"new2"},
+        DRIVEN: {"new2", "copy_neutral", "blendshape_oracle"},
         SELF_SCANNED: {"new2", "copy_neutral"},
         CYCLE: {"new2", "copy_neutral", "nearest_point_transfer"},
         CYCLE_SCANNED: {"new2", "copy_neutral", "nearest_point_transfer"},
@@ -164,12 +176,13 @@ def test_every_split_and_method_reaches_the_table(scores, tmp_path):
     assert own[SELF, "copy_neutral", "vertex_rms_inner"] > 0.1
     assert own[NEUTRAL, "new2", "vertex_max"] == 0.0
     assert 0 <= own[RIG, "new2", "segment_accuracy"] <= 1
-    for split in (SELF, CLONED):
+    for split in (SELF, CLONED, DRIVEN):
         assert own[split, "blendshape_oracle", "vertex_max"] < 1e-4, "mm"
     errors = [own[CLONED, m, "vertex_mse_inner"] for m in (*sorted(transfers), "copy_neutral")]
     assert errors[0] < errors[1] < errors[2], "known, nearest, none"
     assert own[CYCLE, "copy_neutral", "intermediate_energy"] == 0.0
     assert own[CYCLE, "nearest_point_transfer", "intermediate_energy"] > 50
+    assert own[DRIVEN, "copy_neutral", "unit_error_worst"] == pytest.approx(100.0)
     counts = {row["split"]: int(row["n"]) for row in rows}
     assert counts[CLONED] == counts[CYCLE] == counts[CYCLE_SCANNED] == 2
 

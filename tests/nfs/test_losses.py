@@ -128,9 +128,26 @@ def test_bp_teaches_the_encoders_and_br_the_decoder(batch, data):
 
 def test_warming_up_decodes_the_labels(batch, data):
     model = made(SMALL)
-    cold, warm = (found(model, batch, data, true_codes=flag)["vertices"] for flag in (False, True))
+    cold, warm = (found(model, batch, data, true_codes=share)["vertices"] for share in (0.0, 1.0))
     assert cold.item() != warm.item()
     assert gradient(model, warm)["expression"] == 0
+
+
+def test_a_share_of_a_batch_is_decoded_from_its_labels(batch, data):
+    """Frames of the share do not reach the encoder; with the others they make up the error."""
+    model = made(SMALL)
+    errors = {
+        share: found(model, batch, data, true_codes=share)["vertices"].item()
+        for share in (0.0, 0.5, 1.0)
+    }
+    own = round(0.5 * len(batch.truth.frames))
+    target = model.target(batch.surface)
+    expression = batch.truth.expression.clone()
+    expression[own:] = model.codes(target, batch.truth.frames[own:]).detach()
+    half = replace(batch, truth=replace(batch.truth, expression=expression))
+    by_hand = found(model, half, data, true_codes=1.0)["vertices"].item()
+    assert errors[0.5] == pytest.approx(by_hand, rel=1e-5)
+    assert errors[0.5] not in (errors[0.0], errors[1.0])
 
 
 @pytest.mark.parametrize("decoder", ["vert", "jacobian"])

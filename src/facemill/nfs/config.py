@@ -137,6 +137,7 @@ class TrainConfig:
     unlabelled_share: float = 0.2  # of the steps on people of the data set (release: about a sixth)
     hinge: Literal["units", "all"] = "units"  # entries of unlabelled codes kept in [0, 1]
     warmup: float = 0.0  # share of the run that decodes the true codes (release: a fifth, if asked)
+    true_codes: float = 0.0  # share of a labelled batch that decodes them after that too (ours)
     validate_every: int = 500  # steps between validations on fixed frames; 0: none
     best: bool = True  # keep the weights of the best validation, not the last (release)
     weights: LossWeights = field(default_factory=LossWeights)
@@ -150,12 +151,16 @@ class TrainConfig:
     def __post_init__(self) -> None:
         require_at_least(self, 1, "steps", "batch", "log_every", "checkpoint_steps")
         require_at_least(self, 0, "validate_every", "weight_decay", "balance")
-        for name in ("unlabelled_share", "warmup"):
+        for name in ("unlabelled_share", "warmup", "true_codes"):
             value = getattr(self, name)
             require(0 <= value <= 1, f"{name}: found {value}, expected a share, 0 to 1")
         for name in ("learning_rate", "decay", "checkpoint_seconds"):
             value = getattr(self, name)
             require(value > 0, f"{name}: found {value}, expected a number above 0")
+
+    def decoded_from_labels(self, step: int) -> float:
+        """Share of a labelled batch whose true codes are decoded: all of it in the warm-up."""
+        return 1.0 if self.is_warm(step) else self.true_codes
 
     def is_warm(self, step: int) -> bool:
         """Whether a step is of the warm-up: labelled people alone, their true codes decoded."""

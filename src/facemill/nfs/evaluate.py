@@ -1,4 +1,4 @@
-"""NFS's numbers on people nobody trained on: cloning, cycles, neutrals, rig weights, segments."""
+"""NFS's numbers on people nobody trained on: cloning, cycles, neutrals, weights, segments."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,15 +20,24 @@ from facemill.metrics.scores import write_records
 from facemill.nfs.baselines import blendshape_oracle, drawn_known_transfer
 from facemill.nfs.cycle import by_nearest_points, cycle_metrics, still
 from facemill.nfs.data import person_frames, require_room
-from facemill.nfs.measures import Case, drawn_mask, inner_mask, rig_metrics, vertex_metrics
+from facemill.nfs.measures import (
+    Case,
+    drawn_mask,
+    inner_mask,
+    rig_metrics,
+    unit_metrics,
+    vertex_metrics,
+)
 from facemill.nfs.model import NFS, load_model
 from facemill.nfs.people import Labelled, read_people
 from facemill.nfs.retarget import Clone
+from facemill.nfs.rig import codes_of, unit_offsets
 from facemill.nfs.table import (
     CLONED,
     COLUMNS,
     CYCLE,
     CYCLE_SCANNED,
+    DRIVEN,
     NEUTRAL,
     RIG,
     SELF,
@@ -55,7 +64,8 @@ def evaluate(
     """Measure a model and its baselines on the labelled test people; a row per person and metric.
 
     Splits: self-retargeting (a person's expressions through the network onto the same mesh),
-    expressions of one test person on another one, neutral onto itself, rig weights. ``scanned``
+    expressions of one test person on another one, neutral onto itself, weights read and weights
+    that drive. ``scanned``
     are test people of the data set, whose ``<person>.npz`` lie in the folders ``operators`` and
     ``faces``: they are measured on themselves, and expressions go over their meshes and back.
     """
@@ -134,7 +144,7 @@ class Network:
 def _drawn_rows(
     network: Network, labelled: Labelled, cases: Sequence[Case], method: str
 ) -> Iterator[Value]:
-    """People drawn from the face model: themselves, each other, neutrals, rig and segments."""
+    """People drawn from the face model: themselves, each other, neutrals, weights and segments."""
     for case in cases:
         neutral = replace(case, frames=case.operators.mesh.vertices[None])
         found = network(neutral, neutral.frames, neutral)
@@ -153,6 +163,7 @@ def _drawn_rows(
             right = logits.argmax(dim=1).numpy() == labelled.labels[case.operators.source]
             share = [("segment_accuracy", "1", float(right.mean()))]
             yield from _values(RIG, method, case, share, len(right))
+        yield from _driven_rows(network, labelled, case, method)
         log.info("%s measured", case.person)
     for source, target in permutations(cases, 2):
         ways = {
@@ -165,6 +176,22 @@ def _drawn_rows(
             "blendshape_oracle": _oracle(labelled, target),
         }
         yield from _compared(CLONED, target, ways)
+
+
+def _driven_rows(network: Network, labelled: Labelled, case: Case, method: str) -> Iterator[Value]:
+    """A person driven by the true weights of their expressions, and by every unit alone."""
+    clone, units = network.clone(case), labelled.model.expression[:, case.operators.source]
+    codes = codes_of(network.model, labelled.expressions["test"])
+    ways = {
+        method: np.concatenate(list(clone.frames(codes, CHUNK))),
+        "copy_neutral": still(case, case.frames, case),
+        "blendshape_oracle": _oracle(labelled, case),
+    }
+    yield from _compared(DRIVEN, case, ways)
+    alone = {method: unit_offsets(clone, len(units), CHUNK), "copy_neutral": np.zeros_like(units)}
+    for by, found in alone.items():
+        numbers = unit_metrics(found, units).items()
+        yield from _values(DRIVEN, by, case, ((n, "%", v) for n, v in numbers), len(units))
 
 
 def _scanned_rows(

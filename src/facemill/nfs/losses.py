@@ -215,19 +215,22 @@ def terms(
     generic: Generic | None,
     weights: LossWeights,
     hinge: str = "units",
-    true_codes: bool = False,
+    true_codes: float = 0.0,
     balance: float = 0.0,
 ) -> dict[str, Float[Tensor, ""]]:
     """The weighted terms of a batch by name; those that do not apply are left out.
 
     The neutral's codes are computed once for all frames. ``generic`` is the mean face for BR,
-    ``true_codes`` decodes the labels in place of the predicted codes (warm-up); with ``balance``
-    vertices that move little count for more (:func:`balanced`).
+    ``true_codes`` the share of the frames that are decoded from their labels in place of the
+    predicted codes; with ``balance`` vertices that move little count for more (:func:`balanced`).
     """
     target = model.target(surface)
     codes = model.codes(target, truth.frames)
-    warm = true_codes and truth.expression is not None
-    found = model.decode(target, truth.expression if warm else codes)
+    decoded = codes
+    if truth.expression is not None:
+        n = round(true_codes * len(codes))
+        decoded = torch.cat([truth.expression[:n], codes[n:]])
+    found = model.decode(target, decoded)
     values = reconstruction_terms(model.config, surface, found, truth, weights, balance)
     if truth.face is None:
         values |= unlabelled_terms(model, target, codes, truth, weights, hinge)

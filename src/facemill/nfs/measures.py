@@ -1,4 +1,4 @@
-"""What NFS is measured by: errors inside a mask, energy of displacements, unit weights."""
+"""What NFS is measured by: errors inside a mask, energy of displacements, unit weights, units."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -94,3 +94,17 @@ def rig_metrics(true: Float[np.ndarray, "b e"], codes: Float[Tensor, "b z"]) -> 
         "rig_correlation": correlation,
         "rig_error_active": float(np.abs(found - true)[true > 0].mean()),
     }
+
+
+def unit_metrics(
+    found: Float[np.ndarray, "e v 3"], true: Float[np.ndarray, "e v 3"]
+) -> dict[str, float]:
+    """What every unit alone does to a mesh against what it should do, both as displacements.
+
+    A unit's error is |found - true| / |true|, over all vertices and in per cent: 100 is not moving
+    at all. Its mean over the units, and the worst unit's.
+    """
+    size = np.linalg.norm(true, axis=(1, 2))
+    moving = size > 0
+    errors = 100.0 * np.linalg.norm(found - true, axis=(1, 2))[moving] / size[moving]
+    return {"unit_error": float(errors.mean()), "unit_error_worst": float(errors.max())}

@@ -17,6 +17,7 @@ SELF = "drawn test people, onto themselves"
 CLONED = "drawn test people, onto each other"
 NEUTRAL = "drawn test people, neutral"
 RIG = "drawn test people, rig and segments"
+DRIVEN = "drawn test people, driven by unit weights"
 SELF_SCANNED = "test people of the data set, onto themselves"
 CYCLE = "cycle, drawn test people over the data set's and back"
 CYCLE_SCANNED = "cycle, test people of the data set over drawn ones and back"
@@ -26,7 +27,7 @@ COLUMNS = ("system", "method", "split", "person", "metric", "unit", "value", "n"
 SHOWN = (
     "vertex_mse_inner", "vertex_rms_inner", "vertex_max", "laplacian_mse_inner",
     "intermediate_energy", "cycle_over_self", "rig_correlation", "rig_error_active",
-    "segment_accuracy",
+    "segment_accuracy", "unit_error", "unit_error_worst",
 )  # fmt: skip
 
 

@@ -162,7 +162,6 @@ class Steps:
         self.model.train()
         self.optimiser.zero_grad()
         generic = self.data.generic(batch.region) if batch.region else None
-        warm = config.is_warm(step)
         with seeded(config.seed, "nfs", "dropout", str(step)):
             found = losses.terms(
                 self.model,
@@ -171,7 +170,7 @@ class Steps:
                 generic,
                 config.weights,
                 config.hinge,
-                warm,
+                config.decoded_from_labels(step),
                 config.balance,
             )
             loss = losses.total(found)

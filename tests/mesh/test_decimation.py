@@ -1,8 +1,10 @@
 """Decimation: keeps vertices of the mesh, its shape and topology, others each time."""
 
 import numpy as np
+import pytest
 from shapes import graph
 
+from facemill.mesh import decimation
 from facemill.mesh.clean import cleaned
 from facemill.mesh.decimation import decimated
 from facemill.mesh.distance import distance_to_mesh
@@ -32,3 +34,27 @@ def test_a_mesh_that_is_coarse_enough_stays_as_it_is():
     numbers, faces = decimated(HILL, 10**6, np.random.default_rng(0))
     np.testing.assert_array_equal(numbers, np.arange(len(HILL.vertices)))
     np.testing.assert_array_equal(faces, HILL.faces)
+
+
+FLAT = Mesh(
+    np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0.5, 0.01, 0], [0.5, 0.02, 0]]),
+    np.array([[0, 1, 2]]),
+)
+
+
+@pytest.mark.parametrize(
+    ("draws", "taken"), [([3, 2, 4], 2), ([3, 4, 3, 3, 3, 3], 4)], ids=["blunt", "all needles"]
+)
+def test_needles_are_drawn_again_or_the_bluntest_of_them_is_taken(monkeypatch, draws, taken):
+    """Triangles over the unit edge whose third corner is 1, 0.01 and 0.02 above it."""
+    queue = iter(draws)
+
+    def drawn(mesh, vertices, rng):
+        corner = next(queue)
+        return np.array([0, 1, corner]), np.array([[0, 1, corner]])
+
+    monkeypatch.setattr(decimation, "_drawn", drawn)
+    numbers, faces = decimated(FLAT, 3, np.random.default_rng(0))
+    assert numbers.tolist() == [0, 1, taken] and faces.tolist() == [[0, 1, taken]]
+    left = list(queue)
+    assert left == ([4] if taken == 2 else []), "the first without needles ends the search"

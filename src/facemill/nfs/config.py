@@ -47,6 +47,7 @@ class ModelConfig:
     anchored: bool = False  # codes and displacements relative to the neutral's (ours)
     offsets: bool = False  # the expression encoder sees how far a frame is from the neutral (ours)
     jacobian_scale: float = 0.1  # standard deviation that the decoder's Jacobians are in units of
+    smoothing: float = 0.0  # of decoded motion: neighbours' weight over a vertex's own (ours)
 
     def __post_init__(self) -> None:
         names = ("width", "blocks", "decoder_layers", "code", "units", "identity", "modes")
@@ -73,6 +74,7 @@ class ModelConfig:
             "anchored: found true, expected false with decoder: vert, which has no zero",
         )
         require(self.jacobian_scale > 0, "jacobian_scale: expected a number above 0")
+        require_at_least(self, 0, "smoothing")
 
     @property
     def identity_size(self) -> int:

@@ -4,6 +4,7 @@ import difflib
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from facemill.mesh.io import read_mesh
 from facemill.mesh.operators import Operators
 from facemill.nfs.config import require
 from facemill.nfs.model import NFS
+from facemill.nfs.smoothing import Smoother
 from facemill.nfs.surface import surface_of
 from facemill.nfs.user_mesh import UserMesh
 
@@ -28,6 +30,10 @@ MILLIMETRES = 1.0 / FACE_TO_NFS.scale
 
 FAR = 40.0
 """mm (rms) that an expression may lie from its neutral: no face moves so far, but heads do."""
+
+
+UNITS_AT_A_TIME = 16
+"""Units that go through the network together when a mesh's seams are looked for."""
 
 
 @dataclass(frozen=True)
@@ -67,10 +73,27 @@ class Clone:
 
     def frames(self, codes: Float[Tensor, "n z"], chunk: int) -> Iterator[np.ndarray]:
         """The target in the expressions of codes, canonical vertices (b, v, 3) by chunks."""
+        neutral = self.operators.vertices.astype(np.float64)
+        for found in self._decoded(codes, chunk):
+            if self.model.config.smoothing:
+                found = neutral + self._smoother(found - neutral)
+            yield found
+
+    def _decoded(self, codes: Float[Tensor, "n z"], chunk: int) -> Iterator[np.ndarray]:
+        """What the network says, before smoothing."""
         for some in codes.split(chunk):
             with torch.no_grad():
                 found = self.model.decode(self.target, some, self.shared)
             yield found.numpy().astype(np.float64)
+
+    @cached_property
+    def _smoother(self) -> Smoother:
+        """Seams are where the units that the network was taught tear this mesh."""
+        model = self.model
+        codes = torch.zeros(1 + model.taught, model.config.code)
+        codes[1:, : model.taught] = torch.eye(model.taught)
+        found = np.concatenate(list(self._decoded(codes, UNITS_AT_A_TIME)))
+        return Smoother(self.operators, found[1:] - found[:1], model.config.smoothing)
 
 
 def require_operators(model: NFS, operators: Operators, name: str | Path) -> None:

@@ -6,7 +6,6 @@ folder keeps the state of an unfinished run, so that starting again goes on wher
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import facemill.command
@@ -15,14 +14,7 @@ import facemill.command
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", type=Path, required=True, help="index.json")
     parser.add_argument("--samples", type=Path, required=True, help="folder of <person>.npy")
-    parser.add_argument(
-        "--settings", type=json.loads, default={}, help='JSON: {"model": {...}, "train": {...}}'
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads; default: all that are given")
-    parser.add_argument("--work", type=Path, required=True, help="folder for resuming")
-    parser.add_argument("--model", type=Path, required=True, help="model.safetensors to write")
-    parser.add_argument("--history", type=Path, required=True, help="history.csv to write")
-    parser.add_argument("--run", type=Path, required=True, help="run.json to write")
+    facemill.command.add_training_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -31,12 +23,7 @@ def main(args: argparse.Namespace) -> None:
     train(
         index=args.index,
         samples=args.samples,
-        settings=args.settings,
-        work=args.work,
-        model_path=args.model,
-        history_path=args.history,
-        run_path=args.run,
-        threads=args.threads,
+        **facemill.command.training_arguments(args),
     )
 
 

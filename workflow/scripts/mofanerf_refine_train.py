@@ -6,7 +6,6 @@ folder keeps the state of an unfinished run.
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import facemill.command
@@ -15,21 +14,13 @@ import facemill.command
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--index", type=Path, required=True, help="index.json")
     parser.add_argument("--pairs", type=Path, required=True, help="folder of training pairs")
-    parser.add_argument(
-        "--settings", type=json.loads, default={}, help='JSON: {"model": {...}, "train": {...}}'
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads; default: all that are given")
-    parser.add_argument("--work", type=Path, required=True, help="folder for resuming")
-    parser.add_argument("--model", type=Path, required=True, help="refiner.safetensors to write")
-    parser.add_argument("--history", type=Path, required=True, help="history.csv to write")
-    parser.add_argument("--run", type=Path, required=True, help="run.json to write")
+    facemill.command.add_training_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> None:
     from facemill.mofanerf.refine_train import train
 
-    outputs = (args.model, args.history, args.run)
-    train(args.index, args.pairs, args.settings, args.work, *outputs, threads=args.threads)
+    train(args.index, args.pairs, **facemill.command.training_arguments(args))
 
 
 if __name__ == "__main__":

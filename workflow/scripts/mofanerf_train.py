@@ -6,7 +6,6 @@ unfinished run, so that starting again goes on where it was killed, and a previe
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import facemill.command
@@ -16,14 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codes", type=Path, required=True, help="codes.npz")
     parser.add_argument("--split", type=Path, required=True, help="split.json")
     parser.add_argument("--views", type=Path, required=True, help="folder of <person>.zip")
-    parser.add_argument(
-        "--settings", type=json.loads, default={}, help='JSON: {"model": {...}, "train": {...}}'
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads; default: all that are given")
-    parser.add_argument("--work", type=Path, required=True, help="folder for resuming")
-    parser.add_argument("--model", type=Path, required=True, help="model.safetensors to write")
-    parser.add_argument("--history", type=Path, required=True, help="history.csv to write")
-    parser.add_argument("--run", type=Path, required=True, help="run.json to write")
+    facemill.command.add_training_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -33,12 +25,7 @@ def main(args: argparse.Namespace) -> None:
         codes=args.codes,
         split=args.split,
         views=args.views,
-        settings=args.settings,
-        work=args.work,
-        model_path=args.model,
-        history_path=args.history,
-        run_path=args.run,
-        threads=args.threads,
+        **facemill.command.training_arguments(args),
     )
 
 

@@ -6,7 +6,6 @@ keeps the state of an unfinished run, so that starting again goes on where it wa
 """
 
 import argparse
-import json
 from pathlib import Path
 
 import facemill.command
@@ -18,14 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--faces", type=Path, help="folder of <person>.npz")
     parser.add_argument("--index", type=Path, help="index.json, which says who may be learnt from")
     parser.add_argument("--unlabelled", nargs="*", default=[], help="people of the data set")
-    parser.add_argument(
-        "--settings", type=json.loads, default={}, help='JSON: {"model": {...}, "train": {...}}'
-    )
-    parser.add_argument("--threads", type=int, help="CPU threads; default: all that are given")
-    parser.add_argument("--work", type=Path, required=True, help="folder for resuming")
-    parser.add_argument("--model", type=Path, required=True, help="model.safetensors to write")
-    parser.add_argument("--history", type=Path, required=True, help="history.csv to write")
-    parser.add_argument("--run", type=Path, required=True, help="run.json to write")
+    facemill.command.add_training_arguments(parser)
 
 
 def main(args: argparse.Namespace) -> None:
@@ -33,16 +25,11 @@ def main(args: argparse.Namespace) -> None:
 
     train(
         people=args.people,
-        settings=args.settings,
-        work=args.work,
-        model_path=args.model,
-        history_path=args.history,
-        run_path=args.run,
         index=args.index,
         operators=args.operators,
         faces=args.faces,
         unlabelled=args.unlabelled,
-        threads=args.threads,
+        **facemill.command.training_arguments(args),
     )
 
 

